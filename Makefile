@@ -1,0 +1,39 @@
+# make demo and make test are all that a newcomer needs; make help lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test build bench fuzz fuzz-short generate fmt lint clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z-]+:.*##' Makefile
+
+demo: ## build, pack and run packages/demo-001; show result, receipts and ledger
+	@scripts/demo.sh
+
+test: ## every check: build, lint, tests with -race, fuzzing, repacking, the demo
+	@scripts/test.sh
+
+build: ## build bin/mythos and bin/mythos-executor
+	@scripts/build.sh
+
+bench: ## benchmarks against peers, recorded in bench/
+	@scripts/bench.sh
+
+fuzz: ## every fuzz target for 30 s, recorded in bench/fuzz.md
+	@scripts/fuzz.sh 30 bench/fuzz.md
+
+fuzz-short: ## every fuzz target for 5 s
+	@scripts/fuzz.sh 5
+
+generate: ## write codecs and field tables from spec/schema.can
+	@CGO_ENABLED=0 go run ./internal/cangen
+
+fmt: ## format the Go files
+	@scripts/fmt.sh
+
+lint: ## format check, vet, staticcheck, shell scripts, layers, references
+	@scripts/lint.sh
+
+clean: ## remove bin/ and dist/ (and with dist/ the demo's ledger)
+	@rm -rf bin dist

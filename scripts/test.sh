@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Every check of the project, each step named and timed, stopping at the first
+# that fails. What cannot run here is skipped loudly; where CI=true it fails.
+# MYTHOS_CTVP_V02 and MYTHOS_ED25519_VECTORS name the vectors that others
+# published; ../shared is looked at when they are unset.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+passed=0
+failed=0
+current=
+summary=()
+skips=()
+
+# finish prints what ran, whatever the outcome.
+finish() {
+	local status=$?
+	if [ -n "$current" ]; then
+		failed=1
+		summary+=("FAILED   $current")
+	fi
+	printf '\n'
+	printf '%s\n' "${summary[@]+"${summary[@]}"}" "${skips[@]+"${skips[@]}"}"
+	sweep
+	printf '%d passed, %d failed\n' "$passed" "$failed"
+	[ "$failed" -eq 0 ] || [ "$status" -ne 0 ] || status=1
+	exit "$status"
+}
+
+# No check may touch the home of whoever runs this.
+scratch
+export MYTHOS_HOME="$SCRATCH/home"
+trap finish EXIT
+
+# step NAME COMMAND... runs one step.
+step() {
+	local start=$SECONDS
+	current=$1
+	printf '\n== %s\n' "$1"
+	shift
+	"$@"
+	summary+=("$(printf 'ok %4ds  %s' $((SECONDS - start)) "$current")")
+	passed=$((passed + 1))
+	current=
+}
+
+# missing WHAT WHY notes that something is not here: a failure in CI.
+missing() {
+	printf '\n!! SKIPPED: %s: %s\n' "$1" "$2"
+	skips+=("SKIPPED  $1: $2")
+	if in_ci; then
+		current="$1 ($2)"
+		exit 1
+	fi
+}
+
+generated() { go_pure run ./internal/cangen -check; }
+
+vet() {
+	go_pure vet ./...
+	GOOS=wasip1 GOARCH=wasm go_pure vet ./tools/... # guests, hidden from the host's build
+}
+
+static() {
+	build_tools
+	bin/tools/staticcheck ./...
+}
+
+compiler() { have "$(go env CC | cut -d ' ' -f 1)"; }
+
+tests() {
+	if compiler; then
+		CGO_ENABLED=1 go test -race -timeout 15m ./...
+	else
+		go_pure test -timeout 15m ./...
+	fi
+}
+
+bench_builds() { go_pure -C bench vet ./...; }
+
+find_shared
+[ -n "${MYTHOS_CTVP_V02:-}" ] || missing "v0.2 vectors" "MYTHOS_CTVP_V02 is not set and ../shared/ctvp-v0.2 is not there"
+[ -n "${MYTHOS_ED25519_VECTORS:-}" ] || missing "Ed25519 edge vectors" "MYTHOS_ED25519_VECTORS is not set and ../shared/vectors/ed25519 is not there"
+compiler || missing "race detector" "no C compiler; the tests run without -race"
+
+step "build both commands" scripts/build.sh
+step "generated files are up to date" generated
+step "gofumpt" scripts/fmt.sh --check
+step "go vet" vet
+step "staticcheck" static
+step "shell scripts" scripts/shell.sh
+step "go test ./..." tests
+step "bench module builds" bench_builds
+step "fuzz targets, 5 s each" scripts/fuzz.sh 5
+step "packing twice gives the same bytes" scripts/repack.sh
+step "demo: run, replay, run without a ledger" scripts/demo_check.sh
