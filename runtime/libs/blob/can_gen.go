@@ -313,3 +313,74 @@ func (x *ChunkInternal) ReadCAN(r *can.Reader) {
 	x.ChunkCount = r.Uint()
 	s.End()
 }
+
+// PutRequest is the struct BlobPutRequest of RFC-MYTHOS-0002.
+type PutRequest struct {
+	CID       cid.Hash // 1
+	Size      uint64   // 2
+	Media     string   // 3
+	Namespace string   // 4
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *PutRequest) AppendCAN(b []byte) []byte {
+	b = append(b, "\x08\x04\x03\x01"...)
+	b = x.CID.AppendCAN(b)
+	b = append(b, "\x03\x02"...)
+	b = can.AppendUint(b, x.Size)
+	b = append(b, "\x03\x03"...)
+	b = can.AppendText(b, x.Media)
+	b = append(b, "\x03\x04"...)
+	b = can.AppendText(b, x.Namespace)
+	return b
+}
+
+// ReadCAN reads x, skipping unknown fields. BYTES alias the input.
+func (x *PutRequest) ReadCAN(r *can.Reader) {
+	*x = PutRequest{}
+	s := r.Struct()
+	s.Need(1)
+	x.CID.ReadCAN(r)
+	s.Need(2)
+	x.Size = r.Uint()
+	s.Need(3)
+	x.Media = r.Text()
+	s.Need(4)
+	x.Namespace = r.Text()
+	s.End()
+}
+
+// GetRequest is the struct BlobGetRequest of RFC-MYTHOS-0002.
+type GetRequest struct {
+	Ref   Ref     // 1
+	Index *uint64 // 2
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *GetRequest) AppendCAN(b []byte) []byte {
+	n := 1
+	if x.Index != nil {
+		n++
+	}
+	b = can.AppendMap(b, n)
+	b = append(b, "\x03\x01"...)
+	b = x.Ref.AppendCAN(b)
+	if x.Index != nil {
+		b = append(b, "\x03\x02"...)
+		b = can.AppendUint(b, *x.Index)
+	}
+	return b
+}
+
+// ReadCAN reads x, skipping unknown fields. BYTES alias the input.
+func (x *GetRequest) ReadCAN(r *can.Reader) {
+	*x = GetRequest{}
+	s := r.Struct()
+	s.Need(1)
+	x.Ref.ReadCAN(r)
+	if s.Has(2) {
+		x.Index = new(uint64)
+		*x.Index = r.Uint()
+	}
+	s.End()
+}

@@ -258,7 +258,7 @@ func (x *Commit) ReadCAN(r *can.Reader) {
 
 // Seal tells where x keeps its id, signature and signer.
 func (x *Commit) Seal() sig.Seal {
-	return sig.Seal{SigField: 8, Signature: &x.Signature}
+	return sig.Seal{Keyless: true, SigField: 8, Signature: &x.Signature}
 }
 
 // Divergence is the struct DivergenceMark of RFC-MYTHOS-0002.

@@ -106,3 +106,128 @@ func (x *ListInternal) ReadCAN(r *can.Reader) {
 	x.Count = r.Uint()
 	s.End()
 }
+
+// Proof is the closed struct MerkleProof of RFC-MYTHOS-0002.
+type Proof struct {
+	Leaf     []byte // 2
+	Position uint16 // 3
+	Parents  []Step // 4
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *Proof) AppendCAN(b []byte) []byte {
+	n := 3
+	if len(x.Parents) != 0 {
+		n++
+	}
+	b = can.AppendMap(b, n)
+	b = append(b, "\x03\x01\x06\x13\x6d\x79\x74\x68\x6f\x73\x2e\x6d\x65\x72\x6b\x6c\x65\x2e\x70\x72\x6f\x6f\x66\x03\x02"...)
+	b = can.AppendBytes(b, x.Leaf)
+	b = append(b, "\x03\x03"...)
+	b = can.AppendUint(b, uint64(x.Position))
+	if len(x.Parents) != 0 {
+		b = append(b, "\x03\x04"...)
+		b = can.AppendList(b, len(x.Parents))
+		for i := range x.Parents {
+			b = x.Parents[i].AppendCAN(b)
+		}
+	}
+	return b
+}
+
+// ReadCAN reads x, refusing unknown fields. BYTES alias the input.
+func (x *Proof) ReadCAN(r *can.Reader) {
+	*x = Proof{}
+	s := r.Struct()
+	s.Exact(1)
+	r.Schema("mythos.merkle.proof")
+	s.Exact(2)
+	x.Leaf = r.Bytes()
+	s.Exact(3)
+	x.Position = uint16(r.UintMax(1<<16 - 1))
+	if s.Maybe(4) {
+		at := r.Pos()
+		{
+			n := r.List()
+			x.Parents = make([]Step, 0, r.Room(n, 10))
+			for ; n > 0 && r.OK(); n-- {
+				x.Parents = append(x.Parents, Step{})
+				x.Parents[len(x.Parents)-1].ReadCAN(r)
+			}
+			r.EndList()
+		}
+		r.Filled(len(x.Parents), at)
+	}
+	s.Close()
+}
+
+// Step is the closed struct MerkleStep of RFC-MYTHOS-0002.
+type Step struct {
+	Node     []byte // 1
+	Position uint16 // 2
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *Step) AppendCAN(b []byte) []byte {
+	b = append(b, "\x08\x02\x03\x01"...)
+	b = can.AppendBytes(b, x.Node)
+	b = append(b, "\x03\x02"...)
+	b = can.AppendUint(b, uint64(x.Position))
+	return b
+}
+
+// ReadCAN reads x, refusing unknown fields. BYTES alias the input.
+func (x *Step) ReadCAN(r *can.Reader) {
+	*x = Step{}
+	s := r.Struct()
+	s.Exact(1)
+	x.Node = r.Bytes()
+	s.Exact(2)
+	x.Position = uint16(r.UintMax(1<<16 - 1))
+	s.Close()
+}
+
+// RangeProof is the closed struct MerkleRangeProof of RFC-MYTHOS-0002.
+type RangeProof struct {
+	First uint64   // 2
+	Count uint64   // 3
+	Nodes [][]byte // 4
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *RangeProof) AppendCAN(b []byte) []byte {
+	b = append(b, "\x08\x04\x03\x01\x06\x13\x6d\x79\x74\x68\x6f\x73\x2e\x6d\x65\x72\x6b\x6c\x65\x2e\x72\x61\x6e\x67\x65\x03\x02"...)
+	b = can.AppendUint(b, x.First)
+	b = append(b, "\x03\x03"...)
+	b = can.AppendUint(b, x.Count)
+	b = append(b, "\x03\x04"...)
+	b = can.AppendList(b, len(x.Nodes))
+	for i := range x.Nodes {
+		b = can.AppendBytes(b, x.Nodes[i])
+	}
+	return b
+}
+
+// ReadCAN reads x, refusing unknown fields. BYTES alias the input.
+func (x *RangeProof) ReadCAN(r *can.Reader) {
+	*x = RangeProof{}
+	s := r.Struct()
+	s.Exact(1)
+	r.Schema("mythos.merkle.range")
+	s.Exact(2)
+	x.First = r.Uint()
+	s.Exact(3)
+	x.Count = r.Uint()
+	s.Exact(4)
+	{
+		n := r.List()
+		x.Nodes = make([][]byte, 0, r.Room(n, 2))
+		for ; n > 0 && r.OK(); n-- {
+			var item []byte
+			item = r.Bytes()
+			x.Nodes = append(x.Nodes, item)
+		}
+		r.EndList()
+	}
+	s.Close()
+}

@@ -1,7 +1,6 @@
 package sig
 
 import (
-	"crypto/ed25519"
 	"encoding/hex"
 	"slices"
 	"strings"
@@ -87,15 +86,18 @@ func ParseSecret(file []byte) (Key, Role, error) {
 }
 
 // ParsePublic reads a public key file. It accepts exactly what FormatPublic
-// writes.
+// writes, and no key that the strict profile excludes.
 func ParsePublic(file []byte) (AgentID, Role, error) {
 	f, err := parseKeyFile(file, publicHead)
 	if err != nil {
 		return AgentID{}, "", err
 	}
 	a := AgentID{Scheme: Ed25519, Hint: f["hint"]}
-	if !decodeHex(a.Key[:], f["key"]) || len(a.Key) != ed25519.PublicKeySize {
+	if !decodeHex(a.Key[:], f["key"]) {
 		return AgentID{}, "", fault.New(ErrKeyFile, "key is not 64 lowercase hex digits")
+	}
+	if !canonicalPoint(a.Key) {
+		return AgentID{}, "", fault.New(ErrKeyFile, "key is one that never verifies a signature: not canonical or of low order")
 	}
 	if FormatPublic(a, Role(f["role"])) != string(file) {
 		return AgentID{}, "", fault.New(ErrKeyFile, "the file is not in canonical form")
@@ -131,15 +133,17 @@ func parseKeyFile(file []byte, head string) (map[string]string, error) {
 		fields[name] = value
 	}
 	if _, err := ParseRole(fields["role"]); err != nil {
-		return nil, err
+		return nil, fault.New(ErrKeyFile, "its role is missing or unknown") // no quote: the file may be secret
 	}
-	return fields, checkHint(fields["hint"])
+	return fields, CheckHint(fields["hint"])
 }
 
-// checkHint bounds a hint to 128 bytes of printable text.
-func checkHint(hint string) error {
-	if len(hint) > 128 || strings.ContainsFunc(hint, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return fault.New(ErrKeyFile, "a hint is at most 128 bytes of printable text")
+// CheckHint checks that a hint fits a key file: at most 128 bytes of printable
+// text without a space at either end; "" is no hint.
+func CheckHint(hint string) error {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	if len(hint) > 128 || !utf8.ValidString(hint) || strings.ContainsFunc(hint, unprintable) || strings.TrimSpace(hint) != hint {
+		return fault.New(ErrKeyFile, "a hint is at most 128 bytes of printable text without a space at either end")
 	}
 	return nil
 }

@@ -84,6 +84,7 @@ type Seal struct {
 	IDField, SigField uint8
 	ID                *cid.Hash // nil: the object stores no id
 	Signer            *AgentID  // nil: the object names no signer, so its signature has a key_id
+	Keyless           bool      // readers accept it without a key_id all the same
 	Signature         *Signature
 }
 
@@ -143,6 +144,8 @@ func Decode(raw []byte, x Object) (cid.Hash, error) {
 		return id, fault.New(ErrID, "the object says %s, its bytes say %s", *s.ID, id)
 	case s.Signer != nil && s.Signature.KeyID != nil:
 		return id, fault.New(ErrKeyID, "a signature whose object names its signer has no key_id")
+	case s.Signer == nil && s.Signature.KeyID == nil && !s.Keyless:
+		return id, fault.New(ErrKeyID, "a signature whose object names no signer needs a key_id")
 	}
 	return id, nil
 }

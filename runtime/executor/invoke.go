@@ -1,0 +1,167 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mythos-run/mythos/runtime/libs/abi"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
+	"github.com/mythos-run/mythos/runtime/runner"
+)
+
+// answer is a response that will be committed, and how it came about.
+type answer struct {
+	raw      []byte
+	response abi.Response
+	result   runner.Result
+}
+
+// invoke runs the tool under its lease. An error means that there is nothing to
+// commit; release decides what it says about the effect.
+func (r *run) invoke(ctx context.Context, c *call, a *attempt) (*answer, error) {
+	r.step("invoke")
+	if c.binding == nil {
+		raw, err := r.builtin(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return r.judge(c, runner.Result{Outcome: runner.Answered, Response: raw, Engine: builtinEngine})
+	}
+	stop := r.heartbeat(ctx, c, a)
+	defer stop()
+	result, err := r.runners[c.binding.Module.Kind].Run(ctx, r.runnerCall(c))
+	if err != nil {
+		return nil, err
+	}
+	if r.OnLog != nil && len(result.Log) > 0 {
+		r.OnLog(c.name, result.Log)
+	}
+	return r.judge(c, result)
+}
+
+// loader fetches the module for a runner that has it nowhere.
+func (r *run) loader(c *call) func(context.Context) ([]byte, error) {
+	return func(ctx context.Context) ([]byte, error) { return r.pkg.Module(ctx, c.binding) }
+}
+
+func (r *run) runnerCall(c *call) runner.Call {
+	return runner.Call{Module: Module(c.binding, c.digest, r.loader(c)), Request: c.request, RequestHash: c.requestHash}
+}
+
+// judge turns how a call ended into what is committed (RFC-MYTHOS-0006 §14).
+func (r *run) judge(c *call, res runner.Result) (*answer, error) {
+	switch res.Outcome {
+	case runner.Answered:
+		return r.accept(c, res), nil
+	case runner.NoResponse, runner.ResponseTooLarge:
+		return failed(res, 502, CodeBadResponse), nil
+	case runner.Trapped:
+		return failed(res, 500, CodeModuleTrap), nil
+	case runner.Exited:
+		return failed(res, 500, CodeModuleExit), nil
+	case runner.MemoryExceeded:
+		return failed(res, 500, CodeModuleMemory), nil
+	case runner.FuelExhausted:
+		return failed(res, 500, CodeFuelExhausted), nil
+	case runner.NotStarted:
+		return nil, fault.New(ErrNotStarted, "the module did not start: %s", res.Detail)
+	case runner.TimedOut:
+		return nil, fault.New(ErrTimeout, "the module was stopped: %s", res.Detail)
+	}
+	return nil, fault.New(ErrKilled, "the host ended the module: %s", res.Detail)
+}
+
+// accept checks a complete response against the contract and the tool's type.
+func (r *run) accept(c *call, res runner.Result) *answer {
+	resp, err := abi.DecodeResponse(res.Response)
+	if err != nil {
+		return failed(res, 502, CodeBadResponse)
+	}
+	if c.binding != nil && resp.Status == abi.StatusOK {
+		if r.program.CheckType(c.binding.Tool.ResponseTypeID, resp.Payload) != nil {
+			return failed(res, 502, CodeBadResponse)
+		}
+	}
+	return &answer{res.Response, resp, res}
+}
+
+// failed is the response that the executor makes for a module. It carries no
+// message: its hash must be the same on every host.
+func failed(res runner.Result, status uint16, code fault.Code) *answer {
+	x := abi.Response{Status: status, Payload: []byte{0}, Error: &abi.Error{Code: string(code)}}
+	return &answer{x.AppendCAN(nil), x, res}
+}
+
+// heartbeat extends the lease while the module runs, and returns a function
+// that ends it and waits.
+func (r *run) heartbeat(ctx context.Context, c *call, a *attempt) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(leaseMargin / 2)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				// A lease that cannot be extended still stands until it expires; the
+				// commit is what counts, and it carries the fencing token.
+				_ = r.Ledger.Extend(ctx, a.registerID, c.lease())
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// release records what the failure of an invocation says about its effect and
+// returns the fault. Where no outside effect was possible the id is free to
+// retry; otherwise nobody knows, and the owner says so.
+func (r *run) release(ctx context.Context, c *call, a *attempt, cause error) error {
+	outcome := uint8(ledger.OutcomeNotInvoked)
+	stop := cause
+	if !c.harmless() && !errors.Is(cause, ErrNotStarted) {
+		outcome = ledger.OutcomeDoubt
+		stop = fault.New(ledger.ErrInDoubt, "nobody knows whether the effect happened: %w", cause)
+	}
+	x := ledger.Resolution{
+		IdemID: c.idem, RegisterID: a.registerID, Outcome: outcome,
+		Reason: string(fault.CodeOf(cause)), Time: r.now(),
+	}
+	if x.Reason == "" {
+		x.Reason = "host"
+	}
+	raw, _, err := sig.Sign(&x, r.Key)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	r.step("release")
+	if err := r.Ledger.Resolve(context.WithoutCancel(ctx), raw, r.recordID, false); err != nil {
+		return errors.Join(stop, err)
+	}
+	return stop
+}
+
+// harmless reports whether the tool cannot have touched the world: a built-in
+// one only stores content by its hash, and a wasm module without capabilities
+// has no hostcall that reaches out.
+func (c *call) harmless() bool {
+	return c.binding == nil || c.binding.Module.Kind == runner.KindWASM && len(c.binding.Module.CapsRequired) == 0
+}
+
+// conflict keeps one mark that the id was used for two requests, and returns
+// the refusal.
+func (r *run) conflict(ctx context.Context, c *call, v ledger.View, refusal error) error {
+	return r.mark(ctx, ledger.Divergence{
+		IdemID: c.idem, ToolID: c.Tool, ReasonCode: ledger.ReasonRequest,
+		Evidence: []cid.Hash{v.RegisterID, c.requestHash},
+	}, refusal)
+}

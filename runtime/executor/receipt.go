@@ -1,0 +1,179 @@
+package executor
+
+import (
+	"context"
+	"errors"
+
+	"github.com/mythos-run/mythos/runtime/libs/abi"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/evidence"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
+	"github.com/mythos-run/mythos/runtime/libs/receipt"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
+)
+
+// maxItem is the largest object that is committed with its entry; larger ones
+// go to the object store first (RFC-MYTHOS-0006 §14).
+const maxItem = 64 << 10
+
+// receipt hashes what happened, signs it and lists the objects that the commit
+// makes durable.
+func (r *run) receipt(c *call, a *attempt, ans *answer) (*finished, [][]byte, error) {
+	r.step("receipt")
+	ev := r.evidence(c, a, ans)
+	evRaw := ev.AppendCAN(nil)
+	done := &finished{response: ans.response, responseLen: len(ans.raw), hash: cid.Sum(ans.raw)}
+	x := receipt.Receipt{
+		ToolID: c.Tool, RequestHash: c.requestHash, ResponseHash: done.hash, IdempotencyKey: c.key,
+		TimeObserved: r.now(), Status: ans.response.Status, Evidence: []cid.Hash{cid.Sum(evRaw)},
+	}
+	var err error
+	if done.receipt, done.receiptID, err = sig.Sign(&x, r.Key); err != nil {
+		return nil, nil, err
+	}
+	items := [][]byte{c.request, ans.raw, evRaw}
+	if len(ans.result.Log) > 0 {
+		items = append(items, ans.result.Log)
+	}
+	return done, items, nil
+}
+
+// evidence says exactly what ran and by what right.
+func (r *run) evidence(c *call, a *attempt, ans *answer) evidence.EffectEvidence {
+	ev := evidence.EffectEvidence{
+		PackageID: r.pkg.ID(), ManifestCID: r.pkg.ManifestCID(), RunRecord: r.recordID, Ordinal: c.Ordinal,
+		RegisterID: a.registerID, Engine: ans.result.Engine, FuelSchedule: ans.result.FuelSchedule,
+		FuelUsed: ans.result.FuelUsed, SandboxLevel: ans.result.SandboxLevel, CapIDs: a.grant.CapIDs,
+		PolicyID: r.pkg.Policy().PolicyID, CheckedAt: a.grant.checkedAt,
+	}
+	if c.binding != nil {
+		ev.Variant, ev.ModuleKind = c.binding.Variant, c.binding.Module.Kind
+		ev.Module = &c.binding.Module.CID
+	}
+	if len(ans.result.Log) > 0 {
+		log := cid.Sum(ans.result.Log)
+		ev.Stderr = &log
+	}
+	return ev
+}
+
+// commit makes the entry and its objects durable together.
+func (r *run) commit(ctx context.Context, c *call, a *attempt, done *finished, objects [][]byte) error {
+	ctx = context.WithoutCancel(ctx) // the effect happened: its receipt must not be lost to an interrupt
+	items, err := r.spill(ctx, objects...)
+	if err != nil {
+		return err
+	}
+	x := ledger.Commit{
+		IdemID: c.idem, ToolID: c.Tool, RequestHash: c.requestHash, ResponseHash: done.hash,
+		ReceiptID: done.receiptID, Status: done.response.Status, TimeObserved: r.now(), RegisterID: &a.registerID,
+	}
+	raw, _, err := sig.Sign(&x, r.Key)
+	if err != nil {
+		return err
+	}
+	r.step("commit")
+	verdict, err := r.Ledger.Commit(ctx, ledger.Commitment{Body: raw, Run: r.recordID, Receipt: done.receipt, Items: items})
+	if err != nil {
+		return err
+	}
+	r.step("committed")
+	switch verdict {
+	case ledger.Superseded:
+		return errSuperseded
+	case ledger.Diverged:
+		return r.diverge(ctx, c)
+	}
+	return nil
+}
+
+// diverge marks that this commit contradicts another one of its id.
+func (r *run) diverge(ctx context.Context, c *call) error {
+	v, err := r.Ledger.Lookup(ctx, c.idem)
+	if err != nil {
+		return err
+	}
+	x := ledger.Divergence{
+		IdemID: c.idem, ToolID: c.Tool, ReasonCode: v.Contradiction.Reason,
+		Evidence: []cid.Hash{v.Contradiction.Stood, v.Contradiction.Other},
+	}
+	return r.mark(ctx, x, fault.New(ledger.ErrDivergent, "commit %s contradicts commit %s", v.Contradiction.Other, v.Contradiction.Stood))
+}
+
+// mark appends a signed divergence mark and returns the refusal that it
+// explains.
+func (r *run) mark(ctx context.Context, x ledger.Divergence, refusal error) error {
+	x.TimeObserved = r.now()
+	raw, _, err := sig.Sign(&x, r.Key)
+	if err == nil {
+		r.step("mark")
+		_, err = r.Ledger.Diverge(ctx, raw, r.recordID)
+	}
+	if err != nil {
+		return errors.Join(refusal, err)
+	}
+	return refusal
+}
+
+// spill puts large objects in the object store and returns the small ones, to
+// be committed with an entry.
+func (r *run) spill(ctx context.Context, objects ...[]byte) ([]ledger.Item, error) {
+	var items []ledger.Item
+	for _, b := range objects {
+		if len(b) <= maxItem {
+			items = append(items, ledger.Item{CID: cid.Sum(b), Data: b})
+			continue
+		}
+		if _, err := r.Objects.Put(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+// replay returns the committed receipt after checking it whole: who signed it,
+// what it says and the response it names. Nothing runs and nothing is spent.
+func (r *run) replay(ctx context.Context, c *call, v ledger.View) (*finished, error) {
+	r.step("replay")
+	done, err := r.recall(ctx, c, v)
+	if err != nil {
+		return nil, fault.New(ledger.ErrCorrupt, "the committed effect does not check: %w", err)
+	}
+	return done, nil
+}
+
+func (r *run) recall(ctx context.Context, c *call, v ledger.View) (*finished, error) {
+	x := v.Commit
+	owner, _ := v.CommitOwner(x.RegisterID)
+	if _, _, err := ledger.OpenCommit(v.CommitRaw, owner); err != nil {
+		return nil, err
+	}
+	raw, err := r.Ledger.Receipt(ctx, x.ReceiptID)
+	if err != nil {
+		return nil, err
+	}
+	var rec receipt.Receipt
+	id, err := sig.Open(raw, &rec)
+	switch {
+	case err != nil:
+		return nil, err
+	case !rec.Signer.Equal(owner), !r.TrustedExecutor(rec.Signer):
+		return nil, fault.New(ledger.ErrCorrupt, "the receipt is signed by %s, which is not the register's owner or no trusted executor", rec.Signer.KeyID())
+	case id != x.ReceiptID, rec.ToolID != c.Tool, rec.RequestHash != c.requestHash, rec.ResponseHash != x.ResponseHash,
+		rec.Status != x.Status, string(rec.IdempotencyKey) != string(c.key):
+		return nil, fault.New(ledger.ErrCorrupt, "receipt %s and its commit disagree", id)
+	}
+	respRaw, err := r.object(ctx, x.ResponseHash)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := abi.DecodeResponse(respRaw)
+	if err != nil {
+		return nil, err
+	}
+	if resp.Status != x.Status {
+		return nil, fault.New(ledger.ErrCorrupt, "the response has status %d, its commit %d", resp.Status, x.Status)
+	}
+	return &finished{receipt: raw, receiptID: id, response: resp, responseLen: len(respRaw), hash: x.ResponseHash, replayed: true}, nil
+}

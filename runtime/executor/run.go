@@ -1,0 +1,217 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/mythos-run/mythos/runtime/gate"
+	"github.com/mythos-run/mythos/runtime/libs/caps"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/evidence"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/ir"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
+	"github.com/mythos-run/mythos/runtime/libs/merkle"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
+)
+
+// run is one attempt at a run.
+type run struct {
+	*Executor
+	pkg      *gate.Package
+	entry    *gate.Entry
+	program  *ir.Program
+	variants map[string]string
+	req      Request
+	proofs   []*caps.Chain // ascending by leaf cap id
+
+	record    evidence.RunRecord
+	recordID  cid.Hash
+	authority cid.Hash
+	holder    cid.Hash
+
+	effects []Effect
+}
+
+// Run runs a task to its end and seals it. A Result whose Outcome has an
+// ErrorCode is a trap, which is a result; an error is a fault, after which the
+// same request continues the run.
+func (e *Executor) Run(ctx context.Context, pkg *gate.Package, req Request) (*Result, error) {
+	r := &run{Executor: e, pkg: pkg, req: req}
+	if err := r.prepare(); err != nil {
+		return nil, err
+	}
+	if err := r.begin(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := r.deadline(ctx)
+	defer cancel()
+	outcome, err := r.program.Run(ctx, ir.RunOptions{Task: r.entry.Task.TaskID, Inputs: req.Inputs, MaxRequest: r.maxRequest}, r)
+	if err != nil {
+		if errors.Is(context.Cause(ctx), ErrDeadline) {
+			err = fault.New(ErrDeadline, "the attempt's deadline passed")
+		}
+		return nil, err
+	}
+	seal, err := r.seal(ctx, outcome)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{
+		Entrypoint: r.entry.Name, RunID: req.RunID, RunRecordID: r.recordID,
+		Outcome: outcome, Effects: r.effects, Seal: seal,
+	}, nil
+}
+
+// prepare resolves everything that can be refused before anything is written.
+func (r *run) prepare() error {
+	if err := ledger.CheckRunID(r.req.RunID); err != nil {
+		return err
+	}
+	var err error
+	if r.entry, err = r.pkg.Entry(r.req.Entrypoint); err != nil {
+		return err
+	}
+	r.program = r.entry.Program
+	if r.variants, err = r.pkg.Variants(r.req.Variants); err != nil {
+		return err
+	}
+	r.proofs = slices.Clone(r.req.Proofs)
+	slices.SortFunc(r.proofs, func(a, b *caps.Chain) int { return a.LeafID().Compare(b.LeafID()) })
+	return r.principals()
+}
+
+// principals fixes the run's one authority and one holder. Every proof must be
+// sound in shape, signatures and principals before anything is written.
+func (r *run) principals() error {
+	r.authority, r.holder = r.req.Authority, r.req.Holder
+	for i, p := range r.proofs {
+		if err := p.CheckPrincipals(r.Key.Agent(), r.trusted); err != nil {
+			return err
+		}
+		authority, _ := r.Authority(p.Root(), r.pkg)
+		holder := p.Holder().KeyID()
+		if i > 0 && (authority != r.authority || holder != r.holder) {
+			return fault.New(ErrAuthorityMixed, "the proofs name several authorities or holders; a run has one of each")
+		}
+		r.authority, r.holder = authority, holder
+	}
+	return nil
+}
+
+// begin stores the run record and the inputs before op 0, or finds the record
+// that stands and checks that it is of the same run.
+func (r *run) begin(ctx context.Context) error {
+	inputs, err := r.program.Inputs(r.entry.Task.TaskID, r.req.Inputs)
+	if err != nil {
+		return err
+	}
+	r.record = evidence.RunRecord{
+		RunID: r.req.RunID, PackageID: r.pkg.ID(), ManifestCID: r.pkg.ManifestCID(), Bundle: r.entry.Bundle,
+		TaskID: r.entry.Task.TaskID, InputsHash: cid.Sum(inputs), Variants: r.variants,
+		Authority: r.authority, Holder: r.holder, Executor: r.Key.Agent(), Time: r.now(),
+	}
+	raw, id, err := sig.Sign(&r.record, r.Key)
+	if err != nil {
+		return err
+	}
+	items, err := r.spill(ctx, inputs)
+	if err != nil {
+		return err
+	}
+	r.step("begin")
+	stands, err := r.Ledger.BeginRun(ctx, ledger.RunStart{
+		Authority: r.authority, Holder: r.holder, RunID: r.req.RunID, Record: raw, RecordID: id, Items: items,
+	})
+	if err != nil {
+		return err
+	}
+	return r.adopt(stands)
+}
+
+// adopt takes the record that stands as this run's own, if it is of the same
+// package, task, inputs and variants.
+func (r *run) adopt(raw []byte) error {
+	var stands evidence.RunRecord
+	id, err := sig.Open(raw, &stands)
+	if err != nil {
+		return fault.New(ledger.ErrCorrupt, "the run record of %s: %w", r.req.RunID, err)
+	}
+	a, b := r.record, stands
+	for _, x := range []*evidence.RunRecord{&a, &b} {
+		x.RecordID, x.Executor, x.Time, x.Signature = cid.Hash{}, sig.AgentID{}, 0, sig.Signature{}
+	}
+	if string(a.AppendCAN(nil)) != string(b.AppendCAN(nil)) {
+		return fault.New(ledger.ErrRunClash, "run %q exists with another package, task, inputs or variants", r.req.RunID)
+	}
+	r.record, r.recordID = stands, id
+	return nil
+}
+
+// maxRequest is the limit of the tool's module; variants agree on it.
+func (r *run) maxRequest(tool cid.Hash) uint64 {
+	for _, b := range r.pkg.Manifest().Modules {
+		if b.ToolID == tool {
+			return b.Module.Limits.MaxRequestBytes
+		}
+	}
+	return 0
+}
+
+// deadline bounds this attempt by the task's budget.
+func (r *run) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	budget := r.entry.Task.Budget
+	if budget.DeadlineMicros == nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, micros(*budget.DeadlineMicros), ErrDeadline)
+}
+
+// seal ends the run with a signed summary, or finds the seal of an earlier
+// attempt, with which this one must agree.
+func (r *run) seal(ctx context.Context, out ir.Result) (cid.Hash, error) {
+	x := evidence.RunSeal{
+		RunRecord: r.recordID, ReceiptCount: uint64(len(r.effects)),
+		FuelUsed: out.FuelUsed, IOUsed: out.IOUsed, StateWrites: out.StateWrites, Time: r.now(),
+	}
+	if out.ErrorCode != "" {
+		x.ErrorCode = string(out.ErrorCode)
+	} else {
+		x.ResultHash = &out.ResultHash
+	}
+	ids := make([]cid.Hash, len(r.effects))
+	for i, e := range r.effects {
+		ids[i] = e.ReceiptID
+	}
+	x.ReceiptsRoot = merkle.Root(ids)
+	if stands, err := r.standingSeal(ctx, x); err != nil || !stands.IsZero() {
+		return stands, err
+	}
+	raw, _, err := sig.Sign(&x, r.Key)
+	if err != nil {
+		return cid.Hash{}, err
+	}
+	r.step("seal")
+	return cid.Sum(raw), r.Ledger.Seal(ctx, raw, r.recordID)
+}
+
+// standingSeal returns the CID of the seal that the run already has, or zero.
+func (r *run) standingSeal(ctx context.Context, want evidence.RunSeal) (cid.Hash, error) {
+	for rec, err := range r.Ledger.Records(ctx, ledger.Filter{Kinds: []ledger.Kind{ledger.KindRunSeal}, Run: &r.recordID}) {
+		if err != nil {
+			return cid.Hash{}, err
+		}
+		var got evidence.RunSeal
+		if _, err := sig.Open(rec.Body, &got); err != nil {
+			return cid.Hash{}, fault.New(ledger.ErrCorrupt, "the seal of run %s: %w", r.req.RunID, err)
+		}
+		got.ID, got.Signer, got.Time, got.Signature = cid.Hash{}, sig.AgentID{}, 0, sig.Signature{}
+		want.Time = 0
+		if string(got.AppendCAN(nil)) != string(want.AppendCAN(nil)) {
+			return cid.Hash{}, fault.New(ErrRunDivergent, "this replay of run %s does not agree with its seal", r.req.RunID)
+		}
+		return cid.Sum(rec.Body), nil
+	}
+	return cid.Hash{}, nil
+}

@@ -1,0 +1,60 @@
+// Package journal keeps a ledger (RFC-MYTHOS-0005 §9). Open returns the durable
+// one: SQLite in WAL mode with synchronous=FULL, behind a single writer
+// goroutine that drains its queue into one transaction and one sync, so that
+// concurrent effects share syncs and a lone one never waits for a timer.
+// Memory returns one that forgets, for tests. Both run the same rules, which
+// this package applies inside the backend's transaction; what an entry means is
+// package ledger's.
+//
+// On disk a ledger is ledger.db with the log (entry), which is append-only, and
+// beside it what is no part of the log: lease (volatile lease rows), spend
+// (calls spent of each capability), object (items of at most MaxItem bytes),
+// receipt (by receipt id) and run (which record a run id has). Processes on one host take turns: the writer
+// holds a lock on ledger.lock; readers are always welcome.
+package journal
+
+import (
+	"time"
+
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
+)
+
+// Codes of this package.
+const (
+	ErrBusy        fault.Code = "ledger_busy"         // another process is writing
+	ErrReadOnly    fault.Code = "ledger_read_only"    // the files cannot be written
+	ErrFull        fault.Code = "ledger_full"         // no space left; nothing was written
+	ErrSchemaNewer fault.Code = "ledger_schema_newer" // written by a newer release
+	ErrUnavailable fault.Code = "ledger_unavailable"  // an I/O error; the store stops acknowledging
+	ErrClosed      fault.Code = "ledger_closed"       // the store was closed
+)
+
+// MaxItem is the largest item that is kept beside the log; larger objects go to
+// the object store before the entry that needs them.
+const MaxItem = 64 << 10
+
+// Options opens a ledger.
+type Options struct {
+	Dir    string                           // folder that holds ledger.db; required, created with mode 0700
+	Clock  func() time.Time                 // decides about leases, with Boot; required
+	Boot   func() (id string, micros int64) // the boot's id and monotonic clock, such as HostBoot's; nil: the wall clock alone
+	NoWait bool                             // fail with ErrBusy instead of waiting for the writer lock
+	OnWait func(holder string)              // told once, before waiting, who holds the lock; may be nil
+}
+
+var (
+	_ ledger.Store = (*SQLite)(nil)
+	_ ledger.Store = (*InMemory)(nil)
+)
+
+func (o Options) bootClock() func() (string, int64) {
+	if o.Boot == nil {
+		return func() (string, int64) { return "", 0 }
+	}
+	return o.Boot
+}
+
+func noObject(what any) error {
+	return fault.New(ledger.ErrNoItem, "no object %s in the ledger", what)
+}

@@ -1,0 +1,255 @@
+package journal
+
+import (
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
+)
+
+// tx is one transaction of a backend. Both backends run the same rules below
+// over it; every rule makes all its checks before its first write.
+type tx interface {
+	now() int64
+	mono() (boot string, micros int64)
+	records(idem cid.Hash) ([]ledger.Record, error)
+	add(rec ledger.Record) error
+	lease(register cid.Hash) (row leaseRow, ok bool, err error)
+	setLease(register cid.Hash, row leaseRow) error
+	endLease(register cid.Hash) error
+	spent(capID cid.Hash) (uint32, error)
+	setSpent(capID cid.Hash, n uint32) error
+	addItem(it ledger.Item) error
+	addReceipt(id cid.Hash, raw []byte) error
+	run(key cid.Hash) (record []byte, ok bool, err error)
+	addRun(key cid.Hash, record []byte) error
+}
+
+// view folds an id and looks at its lease.
+func view(t tx, idem cid.Hash) (ledger.View, error) {
+	records, err := t.records(idem)
+	if err != nil {
+		return ledger.View{}, err
+	}
+	s, err := ledger.Fold(records)
+	if err != nil {
+		return ledger.View{}, err
+	}
+	v := ledger.View{State: s}
+	if s.Phase != ledger.Open {
+		return v, nil
+	}
+	row, ok, err := t.lease(s.RegisterID)
+	v.LeaseExpires, v.Live = row.wall, ok && row.stands(t)
+	return v, err
+}
+
+// leaseRow is when a lease ends: on the wall clock, and on the monotonic clock
+// of one boot, which decides while that boot lasts (RFC-MYTHOS-0005 §4).
+type leaseRow struct {
+	wall int64
+	boot string // "": the host has no monotonic clock
+	mono int64
+}
+
+func newLease(t tx, forMicros int64) leaseRow {
+	boot, mono := t.mono()
+	return leaseRow{t.now() + forMicros, boot, mono + forMicros}
+}
+
+func (l leaseRow) stands(t tx) bool {
+	if boot, mono := t.mono(); boot != "" && boot == l.boot {
+		return mono < l.mono
+	}
+	return t.now() < l.wall
+}
+
+func runKey(s ledger.RunStart) cid.Hash {
+	return cid.Sum(append(append(s.Authority[:len(s.Authority):len(s.Authority)], s.Holder[:]...), s.RunID...))
+}
+
+func beginRun(t tx, s ledger.RunStart) ([]byte, error) {
+	record, ok, err := t.run(runKey(s))
+	if err != nil || ok {
+		return record, err
+	}
+	if err := addItems(t, s.Items); err != nil {
+		return nil, err
+	}
+	if err := t.addRun(runKey(s), s.Record); err != nil {
+		return nil, err
+	}
+	return s.Record, t.add(ledger.Record{Kind: ledger.KindRunRecord, Run: s.RecordID, Body: s.Record})
+}
+
+// register is the compare and set of RFC-MYTHOS-0005 §3: it decides again, in
+// the transaction, what the caller decided on an older view.
+func register(t tx, r ledger.Registration) error {
+	x, id, err := ledger.OpenRegister(r.Body)
+	if err != nil {
+		return err
+	}
+	v, err := view(t, x.IdemID)
+	if err != nil {
+		return err
+	}
+	decision, err := v.Decide(x.RequestHash, v.Live, x.RetryClass())
+	switch {
+	case err != nil:
+		return err
+	case decision != ledger.Proceed:
+		return fault.New(ledger.ErrInProgress, "the id is %s by register %s", v.Phase, v.RegisterID)
+	}
+	old := v.RegisterID
+	if err := v.AddRegister(x, id); err != nil {
+		return err
+	}
+	counts, err := charge(t, r.Spend)
+	if err != nil {
+		return err
+	}
+	for capID, n := range counts {
+		if err := t.setSpent(capID, n); err != nil {
+			return err
+		}
+	}
+	if err := t.endLease(old); err != nil {
+		return err
+	}
+	if err := t.setLease(id, newLease(t, r.LeaseFor)); err != nil {
+		return err
+	}
+	return t.add(ledger.Record{Kind: ledger.KindRegister, Idem: x.IdemID, Run: r.Run, Body: r.Body})
+}
+
+// charge returns the counts after spending one of every link, or ErrExhausted.
+func charge(t tx, spend []ledger.Spend) (map[cid.Hash]uint32, error) {
+	counts := map[cid.Hash]uint32{}
+	for _, s := range spend {
+		n, known := counts[s.CapID]
+		if !known {
+			var err error
+			if n, err = t.spent(s.CapID); err != nil {
+				return nil, err
+			}
+		}
+		if n >= s.Max {
+			return nil, fault.New(ledger.ErrExhausted, "capability %s allows %d calls, all are spent", s.CapID, s.Max)
+		}
+		counts[s.CapID] = n + 1
+	}
+	return counts, nil
+}
+
+func extend(t tx, register cid.Hash, forMicros int64) error {
+	if _, ok, err := t.lease(register); err != nil || !ok {
+		if err == nil {
+			err = fault.New(ledger.ErrEntry, "register %s holds no lease", register)
+		}
+		return err
+	}
+	return t.setLease(register, newLease(t, forMicros))
+}
+
+func commit(t tx, c ledger.Commitment) (ledger.Verdict, error) {
+	idem, err := ledger.IdemOf(ledger.KindCommit, c.Body)
+	if err != nil {
+		return 0, err
+	}
+	v, err := view(t, idem)
+	if err != nil {
+		return 0, err
+	}
+	x, verdict, err := v.Offer(c.Body)
+	if err != nil || verdict == ledger.Dropped {
+		return verdict, err
+	}
+	if id, err := cid.Without(c.Receipt, 1, 11); err != nil || id != x.ReceiptID {
+		return 0, fault.New(ledger.ErrEntry, "the commit names receipt %s, its receipt is another", x.ReceiptID)
+	}
+	if err := addItems(t, c.Items); err != nil {
+		return 0, err
+	}
+	if err := t.addReceipt(x.ReceiptID, c.Receipt); err != nil {
+		return 0, err
+	}
+	if verdict == ledger.Applied {
+		if err := t.endLease(*x.RegisterID); err != nil {
+			return 0, err
+		}
+	}
+	return verdict, t.add(ledger.Record{Kind: ledger.KindCommit, Idem: idem, Run: c.Run, Body: c.Body})
+}
+
+func addItems(t tx, items []ledger.Item) error {
+	for _, it := range items {
+		if cid.Sum(it.Data) != it.CID {
+			return fault.New(ledger.ErrEntry, "an item's bytes are not %s", it.CID)
+		}
+		if err := t.addItem(it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func resolve(t tx, body []byte, run cid.Hash, byOperator bool) error {
+	x, err := ledger.OpenResolution(body)
+	if err != nil {
+		return err
+	}
+	v, err := view(t, x.IdemID)
+	if err != nil {
+		return err
+	}
+	if err := v.AddResolution(x, byOperator); err != nil {
+		return err
+	}
+	if err := t.endLease(x.RegisterID); err != nil {
+		return err
+	}
+	return t.add(ledger.Record{Kind: ledger.KindResolution, Idem: x.IdemID, Run: run, Body: body})
+}
+
+func diverge(t tx, body []byte, run cid.Hash) (ledger.Verdict, error) {
+	x, err := ledger.DecodeDivergence(body)
+	if err != nil {
+		return 0, err
+	}
+	records, err := t.records(x.IdemID)
+	if err != nil {
+		return 0, err
+	}
+	s, err := ledger.Fold(records)
+	if err != nil {
+		return 0, err
+	}
+	verdict := s.AddDivergence(x)
+	if verdict == ledger.Dropped {
+		return verdict, nil
+	}
+	return verdict, t.add(ledger.Record{Kind: ledger.KindDivergence, Idem: x.IdemID, Run: run, Body: body})
+}
+
+// seal keeps the seal as an object too, so that its CID finds it.
+func seal(t tx, body []byte, run cid.Hash) error {
+	if err := t.addItem(ledger.Item{CID: cid.Sum(body), Data: body}); err != nil {
+		return err
+	}
+	return t.add(ledger.Record{Kind: ledger.KindRunSeal, Run: run, Body: body})
+}
+
+// matches reports whether rec passes f.
+func matches(f ledger.Filter, rec ledger.Record) bool {
+	if f.Idem != nil && rec.Idem != *f.Idem || f.Run != nil && rec.Run != *f.Run {
+		return false
+	}
+	if len(f.Kinds) == 0 {
+		return true
+	}
+	for _, k := range f.Kinds {
+		if k == rec.Kind {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,200 @@
+package journal
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
+)
+
+// InMemory is a ledger that forgets when the process ends. It is safe for
+// concurrent use.
+type InMemory struct {
+	clock func() time.Time
+
+	mu      sync.Mutex
+	log     []ledger.Record
+	leases  map[cid.Hash]leaseRow
+	spends  map[cid.Hash]uint32
+	objects map[cid.Hash][]byte
+	runs    map[cid.Hash][]byte
+	receipt map[cid.Hash][]byte
+}
+
+// Memory returns an empty in-memory ledger.
+func Memory(clock func() time.Time) *InMemory {
+	return &InMemory{
+		clock: clock, leases: map[cid.Hash]leaseRow{}, spends: map[cid.Hash]uint32{},
+		objects: map[cid.Hash][]byte{}, runs: map[cid.Hash][]byte{}, receipt: map[cid.Hash][]byte{},
+	}
+}
+
+// memoryTx writes at once: every rule checks before it writes and no write here
+// can fail.
+type memoryTx struct{ m *InMemory }
+
+func (t memoryTx) now() int64 { return t.m.clock().UnixMicro() }
+
+// mono has nothing to add: what is in memory does not outlive a clock.
+func (t memoryTx) mono() (string, int64) { return "", 0 }
+
+func (t memoryTx) records(idem cid.Hash) ([]ledger.Record, error) {
+	var out []ledger.Record
+	for _, rec := range t.m.log {
+		if rec.Idem == idem {
+			out = append(out, rec)
+		}
+	}
+	return out, nil
+}
+
+func (t memoryTx) add(rec ledger.Record) error {
+	rec.Index, rec.Time = uint64(len(t.m.log)), t.now()
+	rec.Body = slices.Clone(rec.Body)
+	t.m.log = append(t.m.log, rec)
+	return nil
+}
+
+func (t memoryTx) lease(register cid.Hash) (leaseRow, bool, error) {
+	e, ok := t.m.leases[register]
+	return e, ok, nil
+}
+
+func (t memoryTx) setLease(register cid.Hash, row leaseRow) error {
+	t.m.leases[register] = row
+	return nil
+}
+
+func (t memoryTx) endLease(register cid.Hash) error {
+	delete(t.m.leases, register)
+	return nil
+}
+
+func (t memoryTx) spent(capID cid.Hash) (uint32, error) { return t.m.spends[capID], nil }
+
+func (t memoryTx) setSpent(capID cid.Hash, n uint32) error {
+	t.m.spends[capID] = n
+	return nil
+}
+
+func (t memoryTx) addItem(it ledger.Item) error {
+	t.m.objects[it.CID] = slices.Clone(it.Data)
+	return nil
+}
+
+func (t memoryTx) addReceipt(id cid.Hash, raw []byte) error {
+	t.m.receipt[id] = slices.Clone(raw)
+	return nil
+}
+
+func (t memoryTx) run(key cid.Hash) ([]byte, bool, error) {
+	r, ok := t.m.runs[key]
+	return r, ok, nil
+}
+
+func (t memoryTx) addRun(key cid.Hash, record []byte) error {
+	t.m.runs[key] = slices.Clone(record)
+	return nil
+}
+
+// do runs fn as one transaction.
+func (m *InMemory) do(ctx context.Context, fn func(tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return fn(memoryTx{m})
+}
+
+// BeginRun implements ledger.Store.
+func (m *InMemory) BeginRun(ctx context.Context, s ledger.RunStart) ([]byte, error) {
+	return result(m.do, ctx, func(t tx) ([]byte, error) { return beginRun(t, s) })
+}
+
+// Lookup implements ledger.Store.
+func (m *InMemory) Lookup(ctx context.Context, idem cid.Hash) (ledger.View, error) {
+	return result(m.do, ctx, func(t tx) (ledger.View, error) { return view(t, idem) })
+}
+
+// Register implements ledger.Store.
+func (m *InMemory) Register(ctx context.Context, r ledger.Registration) error {
+	return m.do(ctx, func(t tx) error { return register(t, r) })
+}
+
+// Extend implements ledger.Store.
+func (m *InMemory) Extend(ctx context.Context, register cid.Hash, forMicros int64) error {
+	return m.do(ctx, func(t tx) error { return extend(t, register, forMicros) })
+}
+
+// Commit implements ledger.Store.
+func (m *InMemory) Commit(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
+	return result(m.do, ctx, func(t tx) (ledger.Verdict, error) { return commit(t, c) })
+}
+
+// Resolve implements ledger.Store.
+func (m *InMemory) Resolve(ctx context.Context, body []byte, run cid.Hash, byOperator bool) error {
+	return m.do(ctx, func(t tx) error { return resolve(t, body, run, byOperator) })
+}
+
+// Diverge implements ledger.Store.
+func (m *InMemory) Diverge(ctx context.Context, body []byte, run cid.Hash) (ledger.Verdict, error) {
+	return result(m.do, ctx, func(t tx) (ledger.Verdict, error) { return diverge(t, body, run) })
+}
+
+// Seal implements ledger.Store.
+func (m *InMemory) Seal(ctx context.Context, body []byte, run cid.Hash) error {
+	return m.do(ctx, func(t tx) error { return seal(t, body, run) })
+}
+
+// Object implements ledger.Store.
+func (m *InMemory) Object(_ context.Context, id cid.Hash) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if b, ok := m.objects[id]; ok {
+		return slices.Clone(b), nil
+	}
+	return nil, noObject(id)
+}
+
+// Receipt implements ledger.Store.
+func (m *InMemory) Receipt(_ context.Context, id cid.Hash) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if b, ok := m.receipt[id]; ok {
+		return slices.Clone(b), nil
+	}
+	return nil, noObject(id)
+}
+
+// Records implements ledger.Store.
+func (m *InMemory) Records(_ context.Context, f ledger.Filter) iter.Seq2[ledger.Record, error] {
+	return func(yield func(ledger.Record, error) bool) {
+		m.mu.Lock()
+		log := slices.Clone(m.log)
+		m.mu.Unlock()
+		for _, rec := range log {
+			if matches(f, rec) && !yield(rec, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Close implements ledger.Store.
+func (m *InMemory) Close() error { return nil }
+
+// result runs a rule that returns a value in a transaction.
+func result[T any](do func(context.Context, func(tx) error) error, ctx context.Context, rule func(tx) (T, error)) (T, error) {
+	var out T
+	err := do(ctx, func(t tx) error {
+		var err error
+		out, err = rule(t)
+		return err
+	})
+	return out, err
+}

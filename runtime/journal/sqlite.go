@@ -1,0 +1,313 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/mythos-run/mythos/internal/atomicfile"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
+)
+
+// SQLite is the durable ledger. It is safe for concurrent use.
+type SQLite struct {
+	writer *writer // nil when opened for reading
+	lock   *writerLock
+
+	mu     sync.Mutex // guards reader
+	reader *sqlite.Conn
+	reads  *sqliteTx
+}
+
+// Open opens the ledger for writing, taking the writer lock.
+func Open(ctx context.Context, o Options) (*SQLite, error) {
+	if o.Dir == "" || o.Clock == nil {
+		return nil, fault.New(ErrUnavailable, "a ledger needs a folder and a clock")
+	}
+	if err := atomicfile.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, openError(o.Dir, err)
+	}
+	lock, err := takeLock(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openLocked(o, lock)
+	if err != nil {
+		lock.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+func openLocked(o Options, lock *writerLock) (*SQLite, error) {
+	path := filepath.Join(o.Dir, "ledger.db")
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	if err := prepareWriter(conn); err != nil {
+		return nil, errors.Join(openError(path, err), conn.Close())
+	}
+	if err := atomicfile.SyncDir(o.Dir); err != nil {
+		return nil, errors.Join(openError(path, err), conn.Close())
+	}
+	s, err := openReader(path, o)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	s.lock = lock
+	s.writer = startWriter(&sqliteTx{conn: conn, clock: o.Clock, boot: o.bootClock()})
+	return s, nil
+}
+
+// OpenReadOnly opens the ledger for reading beside a writer. Methods that write
+// fail with ErrReadOnly.
+func OpenReadOnly(o Options) (*SQLite, error) {
+	return openReader(filepath.Join(o.Dir, "ledger.db"), o)
+}
+
+func openReader(path string, o Options) (*SQLite, error) {
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadOnly|sqlite.OpenWAL)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	conn.SetBusyTimeout(5 * time.Second)
+	if err := checkSchema(conn); err != nil {
+		return nil, errors.Join(openError(path, err), conn.Close())
+	}
+	return &SQLite{reader: conn, reads: &sqliteTx{conn: conn, clock: o.Clock, boot: o.bootClock()}}, nil
+}
+
+const (
+	applicationID = 0x4d595448 // "MYTH"
+	schemaVersion = 1
+)
+
+const schema = `
+CREATE TABLE entry (seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, idem BLOB, run BLOB, time INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE INDEX entry_idem ON entry (idem) WHERE idem IS NOT NULL;
+CREATE INDEX entry_run ON entry (run) WHERE run IS NOT NULL;
+CREATE TABLE lease (register BLOB PRIMARY KEY, wall INTEGER NOT NULL, boot TEXT NOT NULL, mono INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE spend (cap BLOB PRIMARY KEY, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE object (cid BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;
+CREATE TABLE receipt (id BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE run (key BLOB PRIMARY KEY, record BLOB NOT NULL) STRICT;
+`
+
+// prepareWriter checks the engine, sets the pragmas that durability rests on
+// and creates the schema in a new file.
+func prepareWriter(conn *sqlite.Conn) error {
+	if err := checkEngine(conn); err != nil {
+		return err
+	}
+	for _, pragma := range []string{
+		"journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000", "trusted_schema=OFF", "cell_size_check=ON",
+	} {
+		if err := sqlitex.ExecuteTransient(conn, "PRAGMA "+pragma, nil); err != nil {
+			return err
+		}
+	}
+	version, err := pragmaInt(conn, "user_version")
+	if err != nil || version != 0 {
+		return errors.Join(err, checkSchema(conn))
+	}
+	return sqlitex.ExecuteScript(conn, schema+fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d;", applicationID, schemaVersion), nil)
+}
+
+// checkEngine refuses SQLite before 3.51.3: its WAL-reset race loses committed
+// transactions.
+func checkEngine(conn *sqlite.Conn) error {
+	stmt, _, err := conn.PrepareTransient("SELECT sqlite_version()")
+	if err != nil {
+		return err
+	}
+	defer stmt.Finalize()
+	version, err := sqlitex.ResultText(stmt)
+	if err != nil {
+		return err
+	}
+	var major, minor, patch int
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); err != nil {
+		return fault.New(ErrUnavailable, "SQLite version %q is not understood", version)
+	}
+	if major*1_000_000+minor*1000+patch < 3_051_003 {
+		return fault.New(ErrUnavailable, "SQLite %s is older than 3.51.3 and can lose committed transactions", version)
+	}
+	return nil
+}
+
+func checkSchema(conn *sqlite.Conn) error {
+	app, err := pragmaInt(conn, "application_id")
+	if err != nil {
+		return err
+	}
+	version, err := pragmaInt(conn, "user_version")
+	switch {
+	case err != nil:
+		return err
+	case app != applicationID:
+		return fault.New(ledger.ErrCorrupt, "the file is not a MYTHOS ledger (application id %#x)", app)
+	case version > schemaVersion:
+		return fault.New(ErrSchemaNewer, "the ledger has schema %d, this release knows %d", version, schemaVersion)
+	}
+	return nil
+}
+
+func pragmaInt(conn *sqlite.Conn, name string) (int64, error) {
+	stmt, _, err := conn.PrepareTransient("PRAGMA " + name)
+	if err != nil {
+		return 0, err
+	}
+	defer stmt.Finalize()
+	return sqlitex.ResultInt64(stmt)
+}
+
+// read runs a rule on the reader's snapshot.
+func (s *SQLite) read(ctx context.Context, fn func(tx) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reader == nil {
+		return fault.New(ErrClosed, "the ledger is closed")
+	}
+	end := sqlitex.Transaction(s.reader)
+	defer end(&err)
+	return storeError(fn(s.reads))
+}
+
+// write runs a rule in the writer's next transaction and returns when it is
+// durable.
+func (s *SQLite) write(ctx context.Context, fn func(tx) error) error {
+	if s.writer == nil {
+		return fault.New(ErrReadOnly, "the ledger was opened for reading")
+	}
+	return s.writer.do(ctx, fn)
+}
+
+// BeginRun implements ledger.Store.
+func (s *SQLite) BeginRun(ctx context.Context, start ledger.RunStart) ([]byte, error) {
+	return result(s.write, ctx, func(t tx) ([]byte, error) { return beginRun(t, start) })
+}
+
+// Lookup implements ledger.Store.
+func (s *SQLite) Lookup(ctx context.Context, idem cid.Hash) (ledger.View, error) {
+	return result(s.read, ctx, func(t tx) (ledger.View, error) { return view(t, idem) })
+}
+
+// Register implements ledger.Store.
+func (s *SQLite) Register(ctx context.Context, r ledger.Registration) error {
+	return s.write(ctx, func(t tx) error { return register(t, r) })
+}
+
+// Extend implements ledger.Store.
+func (s *SQLite) Extend(ctx context.Context, register cid.Hash, forMicros int64) error {
+	return s.write(ctx, func(t tx) error { return extend(t, register, forMicros) })
+}
+
+// Commit implements ledger.Store.
+func (s *SQLite) Commit(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
+	return result(s.write, ctx, func(t tx) (ledger.Verdict, error) { return commit(t, c) })
+}
+
+// Resolve implements ledger.Store.
+func (s *SQLite) Resolve(ctx context.Context, body []byte, run cid.Hash, byOperator bool) error {
+	return s.write(ctx, func(t tx) error { return resolve(t, body, run, byOperator) })
+}
+
+// Diverge implements ledger.Store.
+func (s *SQLite) Diverge(ctx context.Context, body []byte, run cid.Hash) (ledger.Verdict, error) {
+	return result(s.write, ctx, func(t tx) (ledger.Verdict, error) { return diverge(t, body, run) })
+}
+
+// Seal implements ledger.Store.
+func (s *SQLite) Seal(ctx context.Context, body []byte, run cid.Hash) error {
+	return s.write(ctx, func(t tx) error { return seal(t, body, run) })
+}
+
+// Object implements ledger.Store. The bytes are verified before they are
+// returned.
+func (s *SQLite) Object(ctx context.Context, id cid.Hash) ([]byte, error) {
+	var data []byte
+	err := s.read(ctx, func(tx) (err error) {
+		data, err = s.reads.blob("SELECT data FROM object WHERE cid = ?", id)
+		return err
+	})
+	if err == nil && cid.Sum(data) != id {
+		return nil, fault.New(ledger.ErrCorrupt, "the ledger's object %s has other bytes", id)
+	}
+	return data, err
+}
+
+// Receipt implements ledger.Store. The bytes are verified before they are
+// returned; the signature is the caller's to check.
+func (s *SQLite) Receipt(ctx context.Context, id cid.Hash) ([]byte, error) {
+	var body []byte
+	err := s.read(ctx, func(tx) (err error) {
+		body, err = s.reads.blob("SELECT body FROM receipt WHERE id = ?", id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if got, err := cid.Without(body, 1, 11); err != nil || got != id {
+		return nil, fault.New(ledger.ErrCorrupt, "the ledger's receipt %s has other bytes", id)
+	}
+	return body, nil
+}
+
+// Records implements ledger.Store. It pages, so that a slow consumer holds no
+// transaction open.
+func (s *SQLite) Records(ctx context.Context, f ledger.Filter) iter.Seq2[ledger.Record, error] {
+	return func(yield func(ledger.Record, error) bool) {
+		for after := int64(0); ; {
+			var page []ledger.Record
+			err := s.read(ctx, func(tx) (err error) {
+				page, err = s.reads.page(after, f)
+				return err
+			})
+			if err != nil {
+				yield(ledger.Record{}, err)
+				return
+			}
+			for _, rec := range page {
+				if matches(f, rec) && !yield(rec, nil) {
+					return
+				}
+			}
+			if len(page) < pageSize {
+				return
+			}
+			after = int64(page[len(page)-1].Index) + 1
+		}
+	}
+}
+
+// Close waits for queued writes, then releases the files and the lock.
+func (s *SQLite) Close() error {
+	var err error
+	if s.writer != nil {
+		err = s.writer.close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reader != nil {
+		err = errors.Join(err, s.reader.Close())
+		s.reader = nil
+	}
+	if s.lock != nil {
+		s.lock.release()
+		s.lock = nil
+	}
+	return err
+}

@@ -1,0 +1,131 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/mythos-run/mythos/runtime/executor"
+	"github.com/mythos-run/mythos/runtime/gate"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/codebook"
+	"github.com/mythos-run/mythos/runtime/libs/manifest"
+	"github.com/mythos-run/mythos/runtime/libs/rings"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
+	"github.com/mythos-run/mythos/runtime/pack"
+	"github.com/mythos-run/mythos/runtime/runner"
+)
+
+// OpenPackage opens a packed folder, an archive or, given "sha256:...", the
+// package whose manifest is stored under that CID. Nothing of it is verified;
+// the caller closes it.
+func (n *Node) OpenPackage(ctx context.Context, ref string) (pack.Source, error) {
+	if !strings.HasPrefix(ref, "sha256:") {
+		return pack.Open(ctx, ref, pack.OpenOptions{})
+	}
+	id, err := cid.Parse(ref)
+	if err != nil {
+		return nil, err
+	}
+	store, err := n.Objects()
+	if err != nil {
+		return nil, err
+	}
+	return pack.FromStore(store, id), nil
+}
+
+// gateOptions describes this node to the gate. It makes nothing: a node without
+// a dev key has none to believe.
+func (n *Node) gateOptions() (gate.Options, error) {
+	trust, err := n.Trust()
+	if err != nil {
+		return gate.Options{}, err
+	}
+	opt := gate.Options{
+		Host:  manifest.Host{Version: n.Version, Codebooks: []cid.Hash{codebook.BaselineID()}},
+		Trust: trust, Local: n.Packed, Now: n.Clock(),
+		Kinds: []uint8{runner.KindWASM}, CheckModule: n.CheckModule,
+	}
+	dev, role, err := LoadKey(n.ownPath(sig.Dev))
+	switch {
+	case isMissing(err):
+		return opt, nil
+	case err != nil:
+		return opt, err
+	case role == sig.Dev:
+		agent := dev.Agent()
+		opt.Dev = &agent
+	}
+	return opt, nil
+}
+
+// CheckModule reports whether a runner of this node accepts a module.
+func (n *Node) CheckModule(ctx context.Context, b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) error {
+	engine, err := n.Engine()
+	if err != nil {
+		return err
+	}
+	raw, err := load(ctx)
+	if err != nil {
+		return err
+	}
+	bytes := func(context.Context) ([]byte, error) { return raw, nil }
+	return engine.Check(ctx, executor.Module(b, cid.Sum(raw), bytes))
+}
+
+// Verify checks a package without running or writing anything.
+func (n *Node) Verify(ctx context.Context, ref string) (*gate.Report, error) {
+	opt, err := n.gateOptions()
+	if err != nil {
+		return nil, err
+	}
+	src, err := n.OpenPackage(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	report, err := gate.Verify(ctx, src, opt)
+	return report, errors.Join(err, src.Close())
+}
+
+// Load performs the loading order on an open package for ring 0. Until the
+// package has proved sound nothing is written; then a node without a policy
+// gets the default one.
+func (n *Node) Load(ctx context.Context, src gate.Source, ring uint8) (*gate.Package, error) {
+	opt, err := n.gateOptions()
+	if err != nil {
+		return nil, err
+	}
+	opt.Ring = ring
+	if opt.Policy, err = n.policy(); err != nil {
+		return nil, err
+	}
+	if opt.Policy == nil && ring == 0 {
+		if err := sound(ctx, src, opt); err != nil {
+			return nil, err
+		}
+		if opt.Policy, err = n.makePolicy(); err != nil {
+			return nil, err
+		}
+		opt.Dev = &opt.Policy.Signer
+	}
+	return gate.Load(ctx, src, opt)
+}
+
+// sound performs the loading order short of the policy.
+func sound(ctx context.Context, src gate.Source, opt gate.Options) error {
+	_, err := gate.Load(ctx, src, opt)
+	if errors.Is(err, rings.ErrRing) {
+		return nil
+	}
+	return err
+}
+
+// Keep stores the whole closure of a verified package and returns its manifest
+// CID.
+func (n *Node) Keep(ctx context.Context, p *gate.Package) (cid.Hash, error) {
+	store, err := n.Objects()
+	if err != nil {
+		return cid.Hash{}, err
+	}
+	return pack.Keep(ctx, store, p)
+}

@@ -1,0 +1,139 @@
+// Package node puts one local node together: its folders, keys, trust file,
+// ring policy, object store, ledger and runners, and the executor over them. It
+// is what both commands share. Everything that is made on first use is made
+// here: the dev key, the executor's key, the default policy of ring 0.
+//
+// Under the config folder: keys/dev.key, keys/executor.key and whatever else
+// the user generates there, trust.json, ring0.policy. Under the data folder:
+// store/ (objects), ledger/, and packed/, one empty file per package that was
+// packed here, named by its package id: the packages for which the dev key is
+// a publisher. Under the cache folder: wasm/ (compiled code).
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/mythos-run/mythos/internal/atomicfile"
+	"github.com/mythos-run/mythos/internal/config"
+	"github.com/mythos-run/mythos/runtime/cas"
+	"github.com/mythos-run/mythos/runtime/cas/local"
+	"github.com/mythos-run/mythos/runtime/gate"
+	"github.com/mythos-run/mythos/runtime/journal"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/runner/wasm"
+)
+
+// Codes of this package.
+const (
+	ErrKeyMode   fault.Code = "key_file_mode"  // a secret key file that others may read
+	ErrKeyExists fault.Code = "key_exists"     // a key file that would be overwritten
+	ErrKeyRole   fault.Code = "key_role"       // a key of another role than is due
+	ErrNotHolder fault.Code = "cap_not_holder" // a proof without its leaf issuer's key
+	ErrPath      fault.Code = "file_unusable"  // a file that cannot be read or written
+)
+
+// Options makes a Node.
+type Options struct {
+	Paths   config.Paths     // required
+	Clock   func() time.Time // required
+	Version string           // this build's semantic version; required
+}
+
+// Node is a local node. Its parts are opened when they are first asked for; it
+// is not safe for concurrent use.
+type Node struct {
+	Options
+	objects *local.Store
+	engine  *wasm.Runner
+}
+
+// New returns a Node; it touches no file.
+func New(o Options) *Node { return &Node{Options: o} }
+
+// Close closes what was opened.
+func (n *Node) Close() error {
+	var errs []error
+	if n.engine != nil {
+		errs = append(errs, n.engine.Close())
+	}
+	if n.objects != nil {
+		errs = append(errs, n.objects.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Objects opens the object store.
+func (n *Node) Objects() (cas.Store, error) {
+	if n.objects == nil {
+		s, err := local.Open(filepath.Join(n.Paths.Data, "store"))
+		if err != nil {
+			return nil, err
+		}
+		n.objects = s
+	}
+	return n.objects, nil
+}
+
+// Engine returns the wasm runner.
+func (n *Node) Engine() (*wasm.Runner, error) {
+	if n.engine == nil {
+		r, err := wasm.New(wasm.Options{CacheDir: filepath.Join(n.Paths.Cache, "wasm"), Now: n.Clock})
+		if err != nil {
+			return nil, err
+		}
+		n.engine = r
+	}
+	return n.engine, nil
+}
+
+// LedgerOptions says how to open the ledger.
+type LedgerOptions struct {
+	NoWait bool
+	OnWait func(holder string)
+}
+
+// Ledger opens the ledger for writing; the caller closes it.
+func (n *Node) Ledger(ctx context.Context, o LedgerOptions) (*journal.SQLite, error) {
+	return journal.Open(ctx, journal.Options{
+		Dir: n.ledgerDir(), Clock: n.Clock, Boot: journal.HostBoot(), NoWait: o.NoWait, OnWait: o.OnWait,
+	})
+}
+
+// ReadLedger opens the ledger for reading; the caller closes it.
+func (n *Node) ReadLedger() (*journal.SQLite, error) {
+	return journal.OpenReadOnly(journal.Options{Dir: n.ledgerDir(), Clock: n.Clock, Boot: journal.HostBoot()})
+}
+
+func (n *Node) ledgerDir() string { return filepath.Join(n.Paths.Data, "ledger") }
+
+// Trust reads the trust file; a missing one is empty.
+func (n *Node) Trust() (*gate.Trust, error) { return gate.LoadTrust(n.TrustPath()) }
+
+// TrustPath returns where the trust file is.
+func (n *Node) TrustPath() string { return filepath.Join(n.Paths.Config, "trust.json") }
+
+// MarkPacked remembers that a package was packed here.
+func (n *Node) MarkPacked(id cid.Hash) error {
+	dir := filepath.Join(n.Paths.Data, "packed")
+	if err := atomicfile.MkdirAll(dir, 0o700); err != nil {
+		return pathError(dir, err)
+	}
+	return pathError(dir, atomicfile.Write(filepath.Join(dir, id.Hex()), nil, 0o600))
+}
+
+// Packed reports whether a package was packed here.
+func (n *Node) Packed(id cid.Hash) bool {
+	_, err := readFile(filepath.Join(n.Paths.Data, "packed", id.Hex()), 0)
+	return err == nil
+}
+
+// NewRunID returns a fresh run id: the time, for people who sort, and 80 random
+// bits.
+func (n *Node) NewRunID() string {
+	return n.Clock().UTC().Format("20060102T150405Z-") + rand.Text()[:16]
+}

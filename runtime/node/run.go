@@ -1,0 +1,244 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/mythos-run/mythos/runtime/executor"
+	"github.com/mythos-run/mythos/runtime/gate"
+	"github.com/mythos-run/mythos/runtime/libs/caps"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
+	"github.com/mythos-run/mythos/runtime/runner"
+)
+
+// RunOptions says what to run and how.
+type RunOptions struct {
+	Package    string   // a packed folder, an archive or a stored manifest CID; required
+	Entrypoint string   // "": the only one, else "main"
+	RunID      string   // required
+	Ring       uint8    // the ring to run in
+	Inputs     []byte   // canonical LIST; nil: the task's own
+	Variants   []string // picks as TOOL=VARIANT
+	Proofs     []string // CapProof files; none: the local dev authority may stand in
+	Key        string   // secret key of the proofs' leaf issuer; required with Proofs
+
+	NoWait       bool // do not wait for the ledger or for a lease
+	OnLedgerWait func(holder string)
+	OnLeaseWait  func(tool string, until time.Time)
+	OnLog        func(tool string, log []byte)
+}
+
+// RunReport is what a run left behind.
+type RunReport struct {
+	PackageID, ManifestCID cid.Hash
+	Result                 *executor.Result
+	Entries                []ledger.Record // of the run's effects, in log order
+	DevAuthority           bool            // capabilities were issued by the local dev key
+}
+
+// Run verifies a package and runs one of its tasks.
+func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err error) {
+	src, err := n.OpenPackage(ctx, o.Package)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	pkg, err := n.Load(ctx, src, o.Ring)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := pkg.Entry(o.Entrypoint)
+	if err != nil {
+		return nil, err
+	}
+	key, err := n.ExecutorKey()
+	if err != nil {
+		return nil, err
+	}
+	req := executor.Request{Entrypoint: o.Entrypoint, RunID: o.RunID, Inputs: o.Inputs, Variants: o.Variants}
+	dev, err := n.authorise(&req, pkg, entry, key.Agent(), o)
+	if err != nil {
+		return nil, err
+	}
+	store, err := n.Ledger(ctx, LedgerOptions{NoWait: o.NoWait, OnWait: o.OnLedgerWait})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	exec, err := n.executor(store, key, o)
+	if err != nil {
+		return nil, err
+	}
+	result, err := exec.Run(ctx, pkg, req)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := entriesOf(ctx, store, result)
+	return &RunReport{pkg.ID(), pkg.ManifestCID(), result, entries, dev}, err
+}
+
+func (n *Node) executor(store ledger.Store, key sig.Key, o RunOptions) (*executor.Executor, error) {
+	objects, err := n.Objects()
+	if err != nil {
+		return nil, err
+	}
+	engine, err := n.Engine()
+	if err != nil {
+		return nil, err
+	}
+	trust, err := n.Trust()
+	if err != nil {
+		return nil, err
+	}
+	dev, err := n.DevKey()
+	if err != nil {
+		return nil, err
+	}
+	return executor.New(executor.Config{
+		Ledger: store, Objects: objects, Runners: []runner.Runner{engine}, Key: key, Clock: n.Clock,
+		Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Authority: func(a sig.AgentID, pkg *gate.Package) (cid.Hash, bool) {
+			return n.authority(trust, dev.Agent(), a, pkg)
+		},
+		TrustedExecutor: func(a sig.AgentID) bool {
+			return a.Equal(key.Agent()) || slices.ContainsFunc(trust.Entries(), func(e gate.TrustEntry) bool {
+				return e.Role == sig.Executor && e.Current(n.Clock()) && e.Holds(a)
+			})
+		},
+		NoWait: o.NoWait, OnWait: o.OnLeaseWait, OnLog: o.OnLog,
+	})
+}
+
+// authority returns the origin of the entry under which a may grant power to
+// pkg: an authority entry of the trust file, or the dev key in ring 0.
+func (n *Node) authority(trust *gate.Trust, dev, a sig.AgentID, pkg *gate.Package) (cid.Hash, bool) {
+	ring := pkg.Policy().Ring
+	if a.Equal(dev) && ring == 0 {
+		return dev.KeyID(), true
+	}
+	for _, e := range trust.Match(sig.Authority, pkg.Manifest().Name, ring, n.Clock()) {
+		if e.Holds(a) {
+			return e.Origin, true
+		}
+	}
+	return cid.Hash{}, false
+}
+
+// authorise fills in the request's proofs: those of the caller, whose leaf
+// issuer's key must be at hand, or else what the local dev authority issues.
+func (n *Node) authorise(req *executor.Request, pkg *gate.Package, entry *gate.Entry, subject sig.AgentID, o RunOptions) (dev bool, err error) {
+	if len(o.Proofs) > 0 {
+		req.Proofs, err = loadProofs(o.Proofs, o.Key)
+		return false, err
+	}
+	key, err := n.DevKey()
+	if err != nil {
+		return false, err
+	}
+	req.Authority, req.Holder = key.Agent().KeyID(), key.Agent().KeyID()
+	if pkg.Policy().Ring != 0 || pkg.Publisher() == nil && !n.Packed(pkg.ID()) {
+		req.Authority, req.Holder = subject.KeyID(), subject.KeyID()
+		return false, nil
+	}
+	req.Proofs, err = n.issue(key, pkg, entry, subject)
+	return len(req.Proofs) > 0, err
+}
+
+func loadProofs(files []string, keyFile string) ([]*caps.Chain, error) {
+	if keyFile == "" {
+		return nil, fault.New(ErrNotHolder, "a proof needs the key of its leaf's issuer: give it with --key")
+	}
+	key, _, err := LoadKey(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	var proofs []*caps.Chain
+	for _, f := range files {
+		raw, err := readFile(f, caps.MaxProof)
+		if err != nil {
+			return nil, err
+		}
+		p, err := caps.DecodeProof(raw)
+		if err != nil {
+			return nil, about(f, err)
+		}
+		if !p.Holder().Equal(key.Agent()) {
+			return nil, fault.New(ErrNotHolder, "its leaf was issued by %s, the key given is %s", p.Holder().KeyID(), key.Agent().KeyID()).About(f)
+		}
+		proofs = append(proofs, p)
+	}
+	return proofs, nil
+}
+
+// devWindow is how long a capability of the dev authority lasts.
+const devWindow = time.Hour
+
+// issue makes the dev authority's capabilities (RFC-MYTHOS-0008 §8): for each
+// tool whose modules ask for no capability, one ToolCall bound to this package
+// and ring 0.
+func (n *Node) issue(dev sig.Key, pkg *gate.Package, entry *gate.Entry, subject sig.AgentID) ([]*caps.Chain, error) {
+	if entry.Task.Budget.IOCount == 0 {
+		return nil, nil
+	}
+	now := n.Clock()
+	var proofs []*caps.Chain
+	for _, tool := range plainTools(pkg) {
+		scope := caps.ToolCall{
+			ToolID: tool, MaxCalls: entry.Task.Budget.IOCount,
+			Constraints: map[string]string{caps.ConstraintPackage: pkg.ID().String(), caps.ConstraintRingMax: "0"},
+		}
+		raw, _, err := caps.Issue(caps.Capability{
+			Subject: subject, Scope: caps.Scope{Kind: caps.KindToolCall, Payload: scope.AppendCAN(nil)},
+			NotBefore: now.UnixMicro(), ExpiresAt: now.Add(devWindow).UnixMicro(),
+		}, dev)
+		if err != nil {
+			return nil, err
+		}
+		p, err := caps.DecodeProof(caps.EncodeProof([][]byte{raw}))
+		if err != nil {
+			return nil, err
+		}
+		proofs = append(proofs, p)
+	}
+	return proofs, nil
+}
+
+// plainTools returns the tools of a package none of whose modules requires a
+// capability.
+func plainTools(pkg *gate.Package) []cid.Hash {
+	var tools []cid.Hash
+	needy := map[cid.Hash]bool{}
+	for _, b := range pkg.Manifest().Modules {
+		if !slices.Contains(tools, b.ToolID) {
+			tools = append(tools, b.ToolID)
+		}
+		needy[b.ToolID] = needy[b.ToolID] || len(b.Module.CapsRequired) > 0
+	}
+	return slices.DeleteFunc(tools, func(id cid.Hash) bool { return needy[id] })
+}
+
+// entriesOf returns the ledger entries of a run's effects in log order.
+func entriesOf(ctx context.Context, store ledger.Store, res *executor.Result) ([]ledger.Record, error) {
+	seen := map[cid.Hash]bool{}
+	var out []ledger.Record
+	for _, e := range res.Effects {
+		if seen[e.IdemID] {
+			continue
+		}
+		seen[e.IdemID] = true
+		for rec, err := range store.Records(ctx, ledger.Filter{Idem: &e.IdemID}) {
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, rec)
+		}
+	}
+	slices.SortFunc(out, func(a, b ledger.Record) int { return int(a.Index) - int(b.Index) })
+	return out, nil
+}
