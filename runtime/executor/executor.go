@@ -73,8 +73,8 @@ type Config struct {
 	NoWait bool
 	// OnWait is told when an effect waits for a lease; may be nil.
 	OnWait func(tool string, until time.Time)
-	// OnLog receives what a module logged; may be nil.
-	OnLog func(tool string, log []byte)
+	// OnLog receives what a module logged; variant is "" for the default. May be nil.
+	OnLog func(tool, variant string, log []byte)
 	// Step is called before every step of the pipeline with its name, for tests
 	// that end the process there; may be nil.
 	Step func(name string)

@@ -38,7 +38,7 @@ func (r *run) invoke(ctx context.Context, c *call, a *attempt) (*answer, error) 
 		return nil, err
 	}
 	if r.OnLog != nil && len(result.Log) > 0 {
-		r.OnLog(c.name, result.Log)
+		r.OnLog(c.name, c.variant(), result.Log)
 	}
 	return r.judge(c, result)
 }

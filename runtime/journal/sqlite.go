@@ -123,15 +123,29 @@ func prepareWriter(conn *sqlite.Conn) error {
 	return sqlitex.ExecuteScript(conn, schema+fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d;", applicationID, schemaVersion), nil)
 }
 
+// EngineVersion returns the version of the SQLite that is built in.
+func EngineVersion() (string, error) {
+	conn, err := sqlite.OpenConn(":memory:", sqlite.OpenReadWrite)
+	if err != nil {
+		return "", openError("SQLite", err)
+	}
+	version, err := engineVersion(conn)
+	return version, errors.Join(err, conn.Close())
+}
+
+func engineVersion(conn *sqlite.Conn) (string, error) {
+	stmt, _, err := conn.PrepareTransient("SELECT sqlite_version()")
+	if err != nil {
+		return "", err
+	}
+	defer stmt.Finalize()
+	return sqlitex.ResultText(stmt)
+}
+
 // checkEngine refuses SQLite before 3.51.3: its WAL-reset race loses committed
 // transactions.
 func checkEngine(conn *sqlite.Conn) error {
-	stmt, _, err := conn.PrepareTransient("SELECT sqlite_version()")
-	if err != nil {
-		return err
-	}
-	defer stmt.Finalize()
-	version, err := sqlitex.ResultText(stmt)
+	version, err := engineVersion(conn)
 	if err != nil {
 		return err
 	}
