@@ -42,8 +42,7 @@ func (n *Node) gateOptions() (gate.Options, error) {
 		return gate.Options{}, err
 	}
 	opt := gate.Options{
-		Host:  manifest.Host{Version: n.Version, Codebooks: []cid.Hash{codebook.BaselineID()}},
-		Trust: trust, Local: n.Packed, Now: n.Clock(),
+		Host: n.host(), Trust: trust, Local: n.Packed, Now: n.Clock(),
 		Kinds: []uint8{runner.KindWASM}, CheckModule: n.CheckModule,
 	}
 	dev, role, err := LoadKey(n.ownPath(sig.Dev))
@@ -57,6 +56,11 @@ func (n *Node) gateOptions() (gate.Options, error) {
 		opt.Dev = &agent
 	}
 	return opt, nil
+}
+
+// host is what this node's executor offers to packages.
+func (n *Node) host() manifest.Host {
+	return manifest.Host{Version: n.Version, Codebooks: []cid.Hash{codebook.BaselineID()}}
 }
 
 // CheckModule reports whether a runner of this node accepts a module.
@@ -96,7 +100,7 @@ func (n *Node) Load(ctx context.Context, src gate.Source, ring uint8) (*gate.Pac
 		return nil, err
 	}
 	opt.Ring = ring
-	if opt.Policy, err = n.policy(); err != nil {
+	if opt.Policy, err = n.Policy(); err != nil {
 		return nil, err
 	}
 	if opt.Policy == nil && ring == 0 {
@@ -109,6 +113,25 @@ func (n *Node) Load(ctx context.Context, src gate.Source, ring uint8) (*gate.Pac
 		opt.Dev = &opt.Policy.Signer
 	}
 	return gate.Load(ctx, src, opt)
+}
+
+// Check performs the loading order on a package for a ring, and holds every
+// entry point's budget against the policy. Nothing is run.
+func (n *Node) Check(ctx context.Context, ref string, ring uint8) (pkg *gate.Package, err error) {
+	src, err := n.OpenPackage(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	if pkg, err = n.Load(ctx, src, ring); err != nil {
+		return nil, err
+	}
+	for _, e := range pkg.Manifest().Entrypoints {
+		if _, err := pkg.Entry(e.Name); err != nil {
+			return nil, err
+		}
+	}
+	return pkg, nil
 }
 
 // sound performs the loading order short of the policy.
@@ -128,4 +151,24 @@ func (n *Node) Keep(ctx context.Context, p *gate.Package) (cid.Hash, error) {
 		return cid.Hash{}, err
 	}
 	return pack.Keep(ctx, store, p)
+}
+
+// Publishers returns the keys whose signatures on packages this node believes:
+// those of the trust file's publishers, whatever they may speak for, and the
+// local dev key, if there is one.
+func (n *Node) Publishers() ([]sig.AgentID, error) {
+	opt, err := n.gateOptions()
+	if err != nil {
+		return nil, err
+	}
+	var keys []sig.AgentID
+	for _, e := range opt.Trust.Entries() {
+		if e.Role == sig.Publisher {
+			keys = append(keys, e.Keys...)
+		}
+	}
+	if opt.Dev != nil {
+		keys = append(keys, *opt.Dev)
+	}
+	return keys, nil
 }

@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -107,6 +108,12 @@ func (n *Node) Ledger(ctx context.Context, o LedgerOptions) (*journal.SQLite, er
 // ReadLedger opens the ledger for reading; the caller closes it.
 func (n *Node) ReadLedger() (*journal.SQLite, error) {
 	return journal.OpenReadOnly(journal.Options{Dir: n.ledgerDir(), Clock: n.Clock, Boot: journal.HostBoot()})
+}
+
+// HasLedger reports whether there is a ledger to read: the first run makes it.
+func (n *Node) HasLedger() bool {
+	_, err := os.Stat(filepath.Join(n.ledgerDir(), "ledger.db"))
+	return !isMissing(err)
 }
 
 func (n *Node) ledgerDir() string { return filepath.Join(n.Paths.Data, "ledger") }

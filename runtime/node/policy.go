@@ -9,9 +9,9 @@ import (
 
 func (n *Node) policyPath() string { return filepath.Join(n.Paths.Config, "ring0.policy") }
 
-// policy reads the node's policy of ring 0, nil if it has none yet. Whether its
+// Policy reads the node's policy of ring 0, nil if it has none yet. Whether its
 // signer may set it is the gate's to say.
-func (n *Node) policy() (*rings.Policy, error) {
+func (n *Node) Policy() (*rings.Policy, error) {
 	raw, err := readFile(n.policyPath(), 1<<20)
 	if isMissing(err) {
 		return nil, nil

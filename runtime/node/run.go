@@ -28,10 +28,14 @@ type RunOptions struct {
 	Proofs     []string // CapProof files; none: the local dev authority may stand in
 	Key        string   // secret key of the proofs' leaf issuer; required with Proofs
 
+	// NoDevAuthority keeps the local dev authority from issuing anything: without
+	// Proofs the run has no capabilities.
+	NoDevAuthority bool
+
 	NoWait       bool // do not wait for the ledger or for a lease
 	OnLedgerWait func(holder string)
 	OnLeaseWait  func(tool string, until time.Time)
-	OnLog        func(tool string, log []byte)
+	OnLog        func(tool, variant string, log []byte)
 }
 
 // RunReport is what a run left behind.
@@ -39,7 +43,7 @@ type RunReport struct {
 	PackageID, ManifestCID cid.Hash
 	Result                 *executor.Result
 	Entries                []ledger.Record // of the run's effects, in log order
-	DevAuthority           bool            // capabilities were issued by the local dev key
+	DevUntil               time.Time       // when the capabilities that the local dev key issued expire; zero: it issued none
 }
 
 // Run verifies a package and runs one of its tasks.
@@ -62,7 +66,7 @@ func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err er
 		return nil, err
 	}
 	req := executor.Request{Entrypoint: o.Entrypoint, RunID: o.RunID, Inputs: o.Inputs, Variants: o.Variants}
-	dev, err := n.authorise(&req, pkg, entry, key.Agent(), o)
+	until, err := n.authorise(&req, pkg, entry, key.Agent(), o)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +84,7 @@ func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err er
 		return nil, err
 	}
 	entries, err := entriesOf(ctx, store, result)
-	return &RunReport{pkg.ID(), pkg.ManifestCID(), result, entries, dev}, err
+	return &RunReport{pkg.ID(), pkg.ManifestCID(), result, entries, until}, err
 }
 
 func (n *Node) executor(store ledger.Store, key sig.Key, o RunOptions) (*executor.Executor, error) {
@@ -131,23 +135,27 @@ func (n *Node) authority(trust *gate.Trust, dev, a sig.AgentID, pkg *gate.Packag
 }
 
 // authorise fills in the request's proofs: those of the caller, whose leaf
-// issuer's key must be at hand, or else what the local dev authority issues.
-func (n *Node) authorise(req *executor.Request, pkg *gate.Package, entry *gate.Entry, subject sig.AgentID, o RunOptions) (dev bool, err error) {
+// issuer's key must be at hand, or else what the local dev authority issues,
+// which lasts until the time returned.
+func (n *Node) authorise(req *executor.Request, pkg *gate.Package, entry *gate.Entry, subject sig.AgentID, o RunOptions) (until time.Time, err error) {
 	if len(o.Proofs) > 0 {
 		req.Proofs, err = loadProofs(o.Proofs, o.Key)
-		return false, err
+		return until, err
 	}
 	key, err := n.DevKey()
 	if err != nil {
-		return false, err
+		return until, err
 	}
 	req.Authority, req.Holder = key.Agent().KeyID(), key.Agent().KeyID()
-	if pkg.Policy().Ring != 0 || pkg.Publisher() == nil && !n.Packed(pkg.ID()) {
+	if o.NoDevAuthority || pkg.Policy().Ring != 0 || pkg.Publisher() == nil && !n.Packed(pkg.ID()) {
 		req.Authority, req.Holder = subject.KeyID(), subject.KeyID()
-		return false, nil
+		return until, nil
 	}
-	req.Proofs, err = n.issue(key, pkg, entry, subject)
-	return len(req.Proofs) > 0, err
+	window := caps.Capability{NotBefore: n.Clock().UnixMicro(), ExpiresAt: n.Clock().Add(devWindow).UnixMicro()}
+	if req.Proofs, err = n.issue(key, pkg, entry, subject, window); len(req.Proofs) > 0 {
+		until = time.UnixMicro(window.ExpiresAt)
+	}
+	return until, err
 }
 
 func loadProofs(files []string, keyFile string) ([]*caps.Chain, error) {
@@ -182,11 +190,10 @@ const devWindow = time.Hour
 // issue makes the dev authority's capabilities (RFC-MYTHOS-0008 §8): for each
 // tool whose modules ask for no capability, one ToolCall bound to this package
 // and ring 0.
-func (n *Node) issue(dev sig.Key, pkg *gate.Package, entry *gate.Entry, subject sig.AgentID) ([]*caps.Chain, error) {
+func (n *Node) issue(dev sig.Key, pkg *gate.Package, entry *gate.Entry, subject sig.AgentID, window caps.Capability) ([]*caps.Chain, error) {
 	if entry.Task.Budget.IOCount == 0 {
 		return nil, nil
 	}
-	now := n.Clock()
 	var proofs []*caps.Chain
 	for _, tool := range plainTools(pkg) {
 		scope := caps.ToolCall{
@@ -195,7 +202,7 @@ func (n *Node) issue(dev sig.Key, pkg *gate.Package, entry *gate.Entry, subject 
 		}
 		raw, _, err := caps.Issue(caps.Capability{
 			Subject: subject, Scope: caps.Scope{Kind: caps.KindToolCall, Payload: scope.AppendCAN(nil)},
-			NotBefore: now.UnixMicro(), ExpiresAt: now.Add(devWindow).UnixMicro(),
+			NotBefore: window.NotBefore, ExpiresAt: window.ExpiresAt,
 		}, dev)
 		if err != nil {
 			return nil, err

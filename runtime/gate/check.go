@@ -1,0 +1,340 @@
+package gate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/mythos-run/mythos/runtime/libs/abi"
+	"github.com/mythos-run/mythos/runtime/libs/blob"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/ir"
+	"github.com/mythos-run/mythos/runtime/libs/manifest"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
+)
+
+// maxFailures ends a list of failures that nobody reads to its end.
+const maxFailures = 200
+
+// checker walks the loading order. Its steps pass each failure to fail, which
+// says whether to stop: at once for Load, late for Verify.
+type checker struct {
+	src content
+	opt Options
+	all bool // go on where the following checks still mean something
+	err []error
+
+	u        *manifest.Unverified
+	sources  []*TrustEntry // behind each publisher; nil is the dev key
+	intact   map[blob.ArtifactID]bool
+	trees    map[cid.Hash]*manifest.Tree // by cid
+	programs map[cid.Hash]*ir.Program    // by cid
+}
+
+// fail records err, if it is one, and reports whether to stop.
+func (c *checker) fail(err error) bool {
+	if err == nil {
+		return false
+	}
+	// Two steps may look at one field; one fault is said once.
+	if !slices.ContainsFunc(c.err, func(e error) bool { return e.Error() == err.Error() }) {
+		c.err = append(c.err, err)
+	}
+	return !c.all || len(c.err) == maxFailures || fault.CodeOf(err) == ""
+}
+
+// first returns the first failure.
+func (c *checker) first() error {
+	if len(c.err) == 0 {
+		return nil
+	}
+	return c.err[0]
+}
+
+// run performs steps 1 to 13.
+func (c *checker) run(ctx context.Context) {
+	raw, err := c.src.Manifest(ctx, manifest.MaxBytes)
+	if err == nil {
+		c.u, err = manifest.Decode(raw)
+	}
+	if err != nil {
+		c.fail(about(err, "manifest.bin"))
+		return
+	}
+	if c.signatures(ctx) || c.fail(c.u.CheckHost(c.opt.Host)) {
+		return
+	}
+	if err := c.u.Validate(); err != nil {
+		c.fail(err)
+		return
+	}
+	if c.fail(c.u.CheckAttestations()) || c.artifacts(ctx) || c.treeFiles(ctx) || c.extra(ctx) || c.bundles(ctx) {
+		return
+	}
+	c.modules(ctx)
+}
+
+// about names a subject where an error has none.
+func about(err error, subject string) error {
+	var e *fault.Error
+	if errors.As(err, &e) && e.Subject == "" {
+		return e.About(subject)
+	}
+	return err
+}
+
+// signatures performs step 3.
+func (c *checker) signatures(ctx context.Context) bool {
+	want := c.u.Claims().AppendSig(nil)
+	got, ok, err := c.src.Signatures(ctx, manifest.MaxBytes)
+	if err == nil && ok && !bytes.Equal(got, want) {
+		err = fault.New(ErrSignatureDiffers, "it is not field 11 of manifest.bin").About("manifest.sig")
+	}
+	if c.fail(err) {
+		return true
+	}
+	_, _, err = c.u.Authorise(c.publishers())
+	if errors.Is(err, manifest.ErrSignerUnknown) && c.signedByDev() {
+		err = fault.New(manifest.ErrSignerUnknown, "signed by this home's dev key, which counts only for packages packed under this home, and this one was not").About(c.u.PackageID().String())
+	}
+	return c.fail(err)
+}
+
+// publishers returns who may sign this package.
+func (c *checker) publishers() []manifest.Publisher {
+	c.sources = nil
+	var list []manifest.Publisher
+	name := c.u.Claims().Name
+	for _, e := range c.opt.trust().entries {
+		if e.Role != sig.Publisher {
+			continue
+		}
+		counts := e.Covers(name) && e.Admits(c.opt.Ring) && e.Current(c.opt.Now)
+		list = append(list, manifest.Publisher{Keys: e.Keys, Threshold: e.Threshold, Covers: counts})
+		c.sources = append(c.sources, &e)
+	}
+	if c.opt.Dev != nil && c.opt.Local != nil && c.opt.Local(c.u.PackageID()) {
+		list = append(list, manifest.Publisher{Keys: []sig.AgentID{*c.opt.Dev}, Threshold: 1, Covers: true})
+		c.sources = append(c.sources, nil)
+	}
+	return list
+}
+
+func (c *checker) signedByDev() bool {
+	return c.opt.Dev != nil && slices.ContainsFunc(c.u.Claims().Signatures, func(s sig.Signature) bool {
+		return s.KeyID != nil && *s.KeyID == c.opt.Dev.KeyID()
+	})
+}
+
+// artifacts performs step 11.
+func (c *checker) artifacts(ctx context.Context) bool {
+	c.intact = map[blob.ArtifactID]bool{}
+	list := c.u.Claims().Artifacts
+	for i := range list {
+		if c.fail(c.object(ctx, list[i].ID(), "artifact "+list[i].CID.String())) {
+			return true
+		}
+	}
+	return false
+}
+
+// object checks one content, unless it was checked before.
+func (c *checker) object(ctx context.Context, id blob.ArtifactID, subject string) error {
+	if c.intact[id] {
+		return nil
+	}
+	if err := c.src.verify(ctx, id); err != nil {
+		return about(err, subject)
+	}
+	c.intact[id] = true
+	return nil
+}
+
+// treeFiles performs the first half of step 12.
+func (c *checker) treeFiles(ctx context.Context) bool {
+	c.trees = map[cid.Hash]*manifest.Tree{}
+	list := c.u.Claims().Artifacts
+	for i := range list {
+		if list[i].Kind != manifest.KindTree || !c.intact[list[i].ID()] {
+			continue
+		}
+		if c.tree(ctx, &list[i]) {
+			return true
+		}
+	}
+	mods := c.u.Claims().Modules
+	for i := range mods {
+		m := &mods[i].Module
+		t := c.trees[m.CID]
+		if m.Kind == manifest.ModuleProcess && t != nil && c.fail(entryInTree(&mods[i], t)) {
+			return true
+		}
+	}
+	return false
+}
+
+func entryInTree(b *manifest.ModuleBinding, t *manifest.Tree) error {
+	for _, args := range [][]string{b.Module.Entry, b.Module.Probe} {
+		if len(args) > 0 && !slices.ContainsFunc(t.Entries, func(e manifest.TreeEntry) bool { return e.Path == args[0] }) {
+			return fault.New(manifest.ErrModule, "%q is not a file of its tree", args[0]).About(b.Label())
+		}
+	}
+	return nil
+}
+
+func (c *checker) tree(ctx context.Context, a *manifest.Artifact) bool {
+	subject := "tree " + a.CID.String()
+	raw, err := c.src.load(ctx, a.ID(), manifest.MaxTreeEncoded)
+	if err != nil {
+		return c.fail(about(err, subject))
+	}
+	t, err := manifest.DecodeTree(raw)
+	if err != nil {
+		var e *fault.Error
+		if errors.As(err, &e) && e.Subject != "" {
+			err = e.About(subject + ", file " + e.Subject)
+		}
+		return c.fail(about(err, subject))
+	}
+	c.trees[a.CID] = t
+	for i := range t.Entries {
+		if c.fail(c.object(ctx, t.Entries[i].ID(), subject+", file "+t.Entries[i].Path)) {
+			return true
+		}
+	}
+	return false
+}
+
+// extra performs the second half of step 12. Without every tree nobody knows
+// what is extra.
+func (c *checker) extra(ctx context.Context) bool {
+	l, ok := c.src.Source.(Lister)
+	closure, whole := c.closure()
+	if !ok || !whole {
+		return false
+	}
+	for _, err := range l.CheckContents(ctx, closure) {
+		if c.fail(err) {
+			return true
+		}
+	}
+	return false
+}
+
+// closure returns all content, and false if a tree is not known.
+func (c *checker) closure() (Closure, bool) {
+	out := Closure{Manifest: c.u.Raw(), Objects: map[cid.Hash]Use{}}
+	list := c.u.Claims().Artifacts
+	for i := range list {
+		use := UseOther
+		switch list[i].Kind {
+		case manifest.KindIR:
+			use = UseIR
+		case manifest.KindModule:
+			use = UseModule
+		case manifest.KindTree:
+			t := c.trees[list[i].CID]
+			if t == nil {
+				return out, false
+			}
+			for j := range t.Entries {
+				out.Objects[t.Entries[j].SHA256] |= UseModule
+			}
+		}
+		out.Objects[list[i].SHA256] |= use
+	}
+	return out, true
+}
+
+// bundles performs step 13 but for modules.
+func (c *checker) bundles(ctx context.Context) bool {
+	c.programs = map[cid.Hash]*ir.Program{}
+	m := c.u.Claims()
+	for i := range m.Artifacts {
+		a := &m.Artifacts[i]
+		if a.Kind != manifest.KindIR || !c.intact[a.ID()] {
+			continue
+		}
+		p, err := c.program(ctx, a)
+		if c.fail(about(err, "bundle "+a.CID.String())) {
+			return true
+		}
+		if err == nil {
+			c.programs[a.CID] = p
+		}
+	}
+	for i := range m.Entrypoints {
+		e := &m.Entrypoints[i]
+		p := c.programs[e.Bundle]
+		if p == nil {
+			continue
+		}
+		if _, ok := p.Task(e.TaskID); !ok {
+			err := fault.New(ErrEntrypointTask, "task %s is not in bundle %s", e.TaskID, e.Bundle).About("entry point " + e.Name)
+			if c.fail(err) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// program loads a bundle and checks that every tool it calls is bound. A tool's
+// id covers its name, interface and types, so a bound tool matches in all of
+// them.
+func (c *checker) program(ctx context.Context, a *manifest.Artifact) (*ir.Program, error) {
+	if a.Size > ir.MaxBundle {
+		return nil, fault.New(ir.ErrLimit, "the bundle has %d bytes, at most %d", a.Size, ir.MaxBundle)
+	}
+	raw, err := c.src.load(ctx, a.ID(), ir.MaxBundle)
+	if err != nil {
+		return nil, err
+	}
+	p, err := ir.Load(raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range p.Effects() {
+		if abi.BuiltinTool(id) == "" && !slices.ContainsFunc(c.u.Claims().Modules, func(b manifest.ModuleBinding) bool { return b.ToolID == id }) {
+			return nil, fault.New(ErrToolUnbound, "an effect calls tool %s, which no module of the package implements", toolName(p, id))
+		}
+	}
+	return p, nil
+}
+
+// toolName is what the bundle calls a tool.
+func toolName(p *ir.Program, id cid.Hash) string {
+	for _, t := range p.Tools() {
+		if t.ToolID == id && t.Name != "" {
+			return fmt.Sprintf("%q (%s)", t.Name, id)
+		}
+	}
+	return id.String()
+}
+
+// modules asks the runners about the modules of their kinds.
+func (c *checker) modules(ctx context.Context) {
+	if c.opt.CheckModule == nil {
+		return
+	}
+	list := c.u.Claims().Modules
+	sizes := map[cid.Hash]blob.ArtifactID{}
+	for i := range c.u.Claims().Artifacts {
+		a := &c.u.Claims().Artifacts[i]
+		sizes[a.CID] = a.ID()
+	}
+	for i := range list {
+		b := &list[i]
+		id := sizes[b.Module.CID]
+		if !slices.Contains(c.opt.Kinds, b.Module.Kind) || !c.intact[id] {
+			continue
+		}
+		load := func(ctx context.Context) ([]byte, error) { return c.src.load(ctx, id, MaxModule) }
+		if c.fail(about(c.opt.CheckModule(ctx, b, load), "module "+b.Label())) {
+			return
+		}
+	}
+}

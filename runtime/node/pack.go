@@ -1,0 +1,55 @@
+package node
+
+import (
+	"context"
+
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
+	"github.com/mythos-run/mythos/runtime/pack"
+	"github.com/mythos-run/mythos/runtime/runner"
+)
+
+// PackOptions says what to pack and who signs it.
+type PackOptions struct {
+	Dir, Out     string // the source folder and where to write; required
+	Key          string // key file of role publisher or dev; "": the local dev key
+	AllowSecrets bool   // pack what looks like a secret
+}
+
+// Pack packs a source folder and returns who signed it. A package that the
+// local dev key signs is remembered as packed here.
+func (n *Node) Pack(ctx context.Context, o PackOptions) (*pack.Built, sig.AgentID, error) {
+	key, err := n.signer(o.Key)
+	if err != nil {
+		return nil, sig.AgentID{}, err
+	}
+	built, err := pack.Build(ctx, pack.BuildOptions{
+		Dir: o.Dir, Out: o.Out, Signer: key, Host: n.host(),
+		Kinds: []uint8{runner.KindWASM}, CheckModule: n.CheckModule, AllowSecrets: o.AllowSecrets,
+	})
+	if err != nil {
+		return nil, sig.AgentID{}, err
+	}
+	dev, role, err := LoadKey(n.ownPath(sig.Dev))
+	switch {
+	case isMissing(err):
+		return built, key.Agent(), nil
+	case err != nil:
+		return nil, sig.AgentID{}, err
+	case role == sig.Dev && dev.Agent().Equal(key.Agent()):
+		err = n.MarkPacked(built.PackageID)
+	}
+	return built, key.Agent(), err
+}
+
+// signer returns the key that signs a package.
+func (n *Node) signer(file string) (sig.Key, error) {
+	if file == "" {
+		return n.DevKey()
+	}
+	key, role, err := LoadKey(file)
+	if err == nil && role != sig.Publisher && role != sig.Dev {
+		err = fault.New(ErrKeyRole, "a key of role %s; packages are signed by a publisher or dev key", role).About(file)
+	}
+	return key, err
+}
