@@ -66,7 +66,7 @@ var edges = map[string][]string{
 	"receipt":  {"can", "cid", "fault", "sig"},                                     // signed statements about one call
 	"caps":     {"can", "cid", "fault", "sig"},                                     // signed chains of authority
 	"wire":     {"can", "cid", "fault", "sig", "codebook", "ir"},                   // a packet is signed, names a codebook, carries a bundle
-	"ir":       {"can", "cid", "fault", "sig"},                                     // a bundle names its author
+	"ir":       {"can", "cid", "fault", "sig", "abi", "blob"},                      // a bundle names its author, calls tools, holds blob references
 	"fuel":     {"can", "cid", "fault"},                                            // the cost schedule and its rewriter
 	"abi":      {"can", "cid", "fault"},                                            // requests, responses and frames
 	"manifest": {"can", "cid", "fault", "sig", "merkle", "blob", "receipt", "abi"}, // artifacts are blobs; attestations; tool ids

@@ -96,6 +96,39 @@ func TestWrongTrees(t *testing.T) {
 	}
 }
 
+// TestGreatestSize checks that the root alone decides on 2^40 bytes.
+func TestGreatestSize(t *testing.T) {
+	const gib = 1 << 30
+	leaf := func(last uint32) ChunkLeaf {
+		x := ChunkLeaf{ChunkSize: gib}
+		for range 1024 {
+			x.Chunks = append(x.Chunks, Chunk{Len: gib})
+		}
+		x.Chunks[1023].Len = last
+		x.TotalSize = 1023*gib + uint64(last)
+		return x
+	}
+	give := func(kind uint8, payload []byte) error {
+		id, raw := merkle.CloseNode(kind, payload)
+		return NewVerifier(id).Give(raw)
+	}
+	for _, last := range []uint32{1, gib - 1, gib} {
+		x := leaf(last)
+		if err := give(merkle.KindChunkLeaf, x.AppendCAN(nil)); err != nil {
+			t.Errorf("a last chunk of %d: %v", last, err)
+		}
+	}
+	x := leaf(gib)
+	x.ChunkSize++
+	wantCode(t, give(merkle.KindChunkLeaf, x.AppendCAN(nil)), merkle.ErrShape)
+	y := ChunkInternal{gib, make([]cid.Hash, 2), MaxSize + 1, 1025}
+	wantCode(t, give(merkle.KindChunkInternal, y.AppendCAN(nil)), merkle.ErrShape)
+	y = ChunkInternal{gib / 2, make([]cid.Hash, 2), MaxSize, 2048}
+	if err := give(merkle.KindChunkInternal, y.AppendCAN(nil)); err != nil {
+		t.Errorf("2^40 bytes in 2048 chunks: %v", err)
+	}
+}
+
 func sized(s *store) cid.Hash {
 	return internalOf(s, 4, 4100, 1025, leafOf(s, nil, full()...), leafOf(s, func(x *ChunkLeaf) { x.ChunkSize = 8 }, 4))
 }

@@ -79,7 +79,7 @@ func (v *Verifier) Seek(off, n uint64) error {
 
 // span returns the chunks that hold the bytes off to off+n.
 func (l *layout) span(off, n uint64) (merkle.Span, error) {
-	if n == 0 || off >= l.size || n > l.size-off {
+	if n == 0 || off > l.size || n > l.size-off {
 		return merkle.Span{}, fault.New(ErrRange, "%d bytes from %d on of a blob of %d", n, off, l.size)
 	}
 	step := uint64(l.chunkSize)

@@ -3,9 +3,9 @@
 // happened. A code is declared once, as a constant, by the package that raises
 // it:
 //
-//	const ErrConflict fault.Code = "idempotency_conflict"
+//	const ErrTruncated fault.Code = "can_truncated"
 //
-// and branched on with errors.Is(err, ErrConflict). Every code is listed in
+// and branched on with errors.Is(err, ErrTruncated). Every code is listed in
 // ctvp/errors.json with its layer, exit code, HTTP status and hint.
 package fault
 

@@ -240,6 +240,36 @@ func TestCursorSeeks(t *testing.T) {
 	})
 }
 
+// TestSeekKeepsNodes checks that a Cursor asks again only for nodes that it
+// does not hold, at the edges of a leaf.
+func TestSeekKeepsNodes(t *testing.T) {
+	s, root := build(t, 3000)
+	c := NewCursor(ListForm{}, *root)
+	if err := c.Node(s[*root]); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		index uint64
+		held  bool
+	}{{1023, false}, {1023, true}, {0, true}, {1024, false}, {2047, true}, {1023, false}, {2048, false}, {2047, false}} {
+		if err := c.Seek(Span{step.index, 1}); err != nil {
+			t.Fatal(err)
+		}
+		w, ok := c.Want()
+		if !ok || w.Item != step.held {
+			t.Errorf("at %d: wants %+v, want an item: %t", step.index, w, step.held)
+		}
+		if !w.Item {
+			if err := c.Node(s[w.ID]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if w, _ := c.Want(); w.ID != value(step.index) {
+			t.Errorf("at %d: wants %+v", step.index, w)
+		}
+	}
+}
+
 func TestGetErrorsPassThrough(t *testing.T) {
 	s, root := build(t, 1025)
 	other := cid.Sum(nil)

@@ -205,6 +205,10 @@ func TestRanges(t *testing.T) {
 		_, err := l.ProveRange(span)
 		wantCode(t, err, ErrRange)
 	}
+	for _, i := range []uint64{3000, 1 << 40, 1<<64 - 1} {
+		_, err := l.Prove(i)
+		wantCode(t, err, ErrRange)
+	}
 	empty := open(t, nil, nil)
 	_, err := empty.Prove(0)
 	wantCode(t, err, ErrRange)
