@@ -152,7 +152,7 @@ func TestDeniedEffectsRunAndRegisterNothing(t *testing.T) {
 		"not yet valid": {code: caps.ErrNotYetValid, edit: func(c *caps.Capability, _ *caps.ToolCall) {
 			c.NotBefore = c.ExpiresAt - 1
 		}, log: "run_record"},
-		"another tool": {code: caps.ErrScope, edit: func(_ *caps.Capability, s *caps.ToolCall) {
+		"another tool": {code: executor.ErrCapMissing, edit: func(_ *caps.Capability, s *caps.ToolCall) {
 			s.ToolID = cid.Sum([]byte("other"))
 		}, log: "run_record"},
 		"another package": {code: caps.ErrConstraint, edit: func(_ *caps.Capability, s *caps.ToolCall) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/caps"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
@@ -28,19 +29,22 @@ func (r *run) authorise(c *call) ([]grant, error) {
 	return r.covering(use)
 }
 
+// covering tries the proofs that are candidates for a use. If none holds, the
+// first one's denial is the answer (RFC-MYTHOS-0008 §3).
 func (r *run) covering(use caps.Use) ([]grant, error) {
 	var ok []grant
 	var denied error
 	for _, p := range r.proofs {
-		if p.Kind() != use.Kind {
+		if !candidate(p, use) {
 			continue
 		}
 		g, err := p.Check(use)
-		if err != nil {
-			denied = closest(denied, err)
-			continue
+		switch {
+		case err == nil:
+			ok = append(ok, grant{g, use.Now})
+		case denied == nil:
+			denied = err
 		}
-		ok = append(ok, grant{g, use.Now})
 	}
 	switch {
 	case len(ok) > 0:
@@ -48,16 +52,19 @@ func (r *run) covering(use caps.Use) ([]grant, error) {
 	case denied != nil:
 		return nil, denied
 	}
-	return nil, fault.New(ErrCapMissing, "no capability of kind %s is at hand", caps.KindName(use.Kind))
+	return nil, fault.New(ErrCapMissing, "no capability of kind %s is at hand for it", caps.KindName(use.Kind))
 }
 
-// closest keeps the denial that is most worth showing: a chain for another tool
-// says less than one for this tool that has expired.
-func closest(a, b error) error {
-	if a == nil || errors.Is(a, caps.ErrScope) {
-		return b
+// candidate reports whether a proof's leaf is of the use's kind and, for a call,
+// names the tool.
+func candidate(p *caps.Chain, use caps.Use) bool {
+	if p.Kind() != use.Kind || use.Call == nil {
+		return p.Kind() == use.Kind
 	}
-	return a
+	var leaf caps.ToolCall
+	r := can.NewReader(p.Leaf().Scope.Payload)
+	leaf.ReadCAN(&r)
+	return r.Done() == nil && leaf.ToolID == use.Call.Tool
 }
 
 // use describes the power that the effect needs.

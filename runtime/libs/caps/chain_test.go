@@ -508,3 +508,20 @@ func TestDenialText(t *testing.T) {
 		t.Errorf("the denial is lost in %v", about)
 	}
 }
+
+// A proof may have exactly MaxProof bytes, and a link that does not decode is
+// named.
+func TestDecodeProofBounds(t *testing.T) {
+	sized := func(name int) []byte {
+		return one(t, ScopeOf(&SecretRead{strings.Repeat("n", name)})).Raw()
+	}
+	most := 16000 + MaxProof - len(sized(16000))
+	if n := len(sized(most)); n != MaxProof {
+		t.Errorf("a proof of %d bytes, want %d", n, MaxProof)
+	}
+	_, err := DecodeProof(EncodeProof([][]byte{sign(t, steps())[0], {can.Null}}))
+	var e *fault.Error
+	if !errors.As(err, &e) || e.Subject != "link 1" || e.Offset != 0 {
+		t.Errorf("got %v, want an error at byte 0 of link 1", err)
+	}
+}

@@ -1,6 +1,7 @@
 package caps
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,6 +95,8 @@ func TestArguments(t *testing.T) {
 		{"ge too low", "/amount", OpGe, u(251), example, false},
 		{"ge negative value", "/a", OpGe, u(0), pairs{"a", -1}, false},
 		{"ge u64 above i64", "/a", OpGe, int64(1<<63 - 1), pairs{"a", u(1 << 63)}, true},
+		{"ge zero in both types", "/a", OpGe, u(0), pairs{"a", 0}, true},
+		{"le zero in both types", "/a", OpLe, 0, pairs{"a", u(0)}, true},
 		{"prefix", "/to", OpPrefix, "ac", example, true},
 		{"prefix empty", "/to", OpPrefix, "", example, true},
 		{"prefix whole", "/to", OpPrefix, "acme", example, true},
@@ -218,6 +221,17 @@ func TestVocabularyIsClosed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			wantDenial(t, evaluate(t, c.key, c.text, func(*Call) {}), ErrConstraint, 0, RuleConstraintUse)
 		})
+	}
+}
+
+func TestMostConstraints(t *testing.T) {
+	for n, code := range map[int]fault.Code{MaxConstraints: "", MaxConstraints + 1: ErrConstraint} {
+		m := map[string]string{}
+		for i := range n {
+			k, v := Arg("/"+strings.Repeat("0", i), OpEq, []byte{can.Null})
+			m[k] = v
+		}
+		wantCode(t, CheckScope(ScopeOf(&ToolCall{Constraints: m})), code)
 	}
 }
 

@@ -63,7 +63,7 @@ func soundNet(x *NetConnect) string {
 // letter, so that it is a name: no wildcard stands for part of an address.
 func soundHost(h string) bool {
 	name, wild := strings.CutPrefix(h, "*.")
-	if len(name) == 0 || len(h) > 253 || strings.IndexFunc(name, badHostRune) >= 0 {
+	if len(h) > 253 || strings.IndexFunc(name, badHostRune) >= 0 {
 		return false
 	}
 	labels := strings.Split(name, ".")

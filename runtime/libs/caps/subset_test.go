@@ -1,6 +1,7 @@
 package caps
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -102,6 +103,13 @@ func subsetCases() []subsetCase {
 		{"NetConnect bare wildcard", hostsOf("*"), hostsOf("a"), ErrScope},
 		{"NetConnect wildcard over an address", hostsOf("*.0.0.1"), hostsOf("10.0.0.1"), ErrScope},
 		{"NetConnect two wildcards", hostsOf("*.*.org"), hostsOf("*.*.org"), ErrScope},
+		{"NetConnect lowest and highest port", &NetConnect{nil, []uint32{1, 65535}, nil}, &NetConnect{nil, []uint32{65535, 1}, nil}, ""},
+		{"NetConnect every character", hostsOf("a0z9-_.b", "fe80:::1", "*.a.a", "*.a.z"), hostsOf("a0z9-_.b", "fe80:::1", "*.a.a", "*.a.z"), ""},
+		{"NetConnect longest host", hostsOf(strings.Repeat("a", 253)), hostsOf(strings.Repeat("a", 253)), ""},
+		{"NetConnect host too long", hostsOf(strings.Repeat("a", 254)), hostsOf(strings.Repeat("a", 254)), ErrScope},
+		{"NetConnect empty host", hostsOf(""), hostsOf(""), ErrScope},
+		{"NetConnect wildcard over nothing", hostsOf("*."), hostsOf("*."), ErrScope},
+		{"NetConnect wildcard over an IPv6 address", hostsOf("*.a:b"), hostsOf("*.a:b"), ErrScope},
 		{"NetConnect other port", hostsOf("a"), &NetConnect{[]string{"a"}, []uint32{443, 80}, nil}, ErrScope},
 		{"NetConnect port 0", &NetConnect{[]string{"a"}, []uint32{0}, nil}, &NetConnect{[]string{"a"}, []uint32{0}, nil}, ErrScope},
 		{"NetConnect port 65536", &NetConnect{[]string{"a"}, []uint32{65536}, nil}, &NetConnect{[]string{"a"}, nil, nil}, ErrScope},
