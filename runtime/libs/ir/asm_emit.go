@@ -68,7 +68,6 @@ type emitter struct {
 	file   *fileDecl
 	b      Bundle
 	places map[string]int // "op 3": where that entry stands in the text
-	pc     []uint32       // of each function
 
 	typeNames, constNames, nodeNames, toolNames, contractNames, funcNames, taskNames map[string]int
 	typeState, funcState                                                             []state

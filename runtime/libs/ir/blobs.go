@@ -6,16 +6,11 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/abi"
 	"github.com/mythos-run/mythos/runtime/libs/blob"
 	"github.com/mythos-run/mythos/runtime/libs/can"
-	"github.com/mythos-run/mythos/runtime/libs/cid"
-	"github.com/mythos-run/mythos/runtime/libs/merkle"
 )
 
-// blobChunk is the size up to which a blob's cid is its own hash, and of its
-// chunks above (RFC-MYTHOS-0012 §4.5).
-const blobChunk = 4 << 20
-
 // blobPut stores BYTES. The request payload is {1 cid, 2 size, 3 media,
-// 4 namespace}; the content goes to the host beside it.
+// 4 namespace}, the cid made as an artifact's is; the content goes to the host
+// beside it.
 func (m *machine) blobPut(ctx context.Context, in *instr) error {
 	b := m.r[in.a].bytes()
 	var blobBytes []byte
@@ -28,39 +23,19 @@ func (m *machine) blobPut(ctx context.Context, in *instr) error {
 	if b[0] != can.Bytes {
 		return trap(TrapType, "r%d is %s, want BYTES", in.a, can.TagName(b[0]))
 	}
-	id := BlobCID(blobBytes)
-	p := can.AppendMap(nil, 4)
-	p = id.AppendCAN(can.AppendField(p, 1))
-	p = can.AppendUint(can.AppendField(p, 2), uint64(len(blobBytes)))
-	p = append(can.AppendField(p, 3), m.p.consts[in.i]...)
-	p = append(can.AppendField(p, 4), m.p.consts[in.j]...)
+	req := blob.PutRequest{
+		CID: blob.ArtifactOf(blobBytes).CID, Size: uint64(len(blobBytes)),
+		Media: string(content(m.p.consts[in.i])), Namespace: string(content(m.p.consts[in.j])),
+	}
 	return m.perform(ctx, &pending{
-		call:       EffectCall{Tool: abi.BlobPutID, Name: abi.BlobPut, Payload: p, Blob: blobBytes},
+		call:       EffectCall{Tool: abi.BlobPutID, Name: abi.BlobPut, Payload: req.AppendCAN(nil), Blob: blobBytes},
 		maxRequest: MaxRequest, writes: true, out: in.b, receipt: in.c,
 	})
 }
 
-// BlobCID returns the cid that BLOB_PUT gives a blob of at most MaxValue bytes:
-// up to 4 MiB the SHA-256 of the content, above the root of its chunk DAG with
-// chunks of 4 MiB, which is a single leaf.
-func BlobCID(b []byte) cid.Hash {
-	if len(b) <= blobChunk {
-		return cid.Sum(b)
-	}
-	leaf := blob.ChunkLeaf{ChunkSize: blobChunk, TotalSize: uint64(len(b))}
-	for len(b) > 0 {
-		n := min(len(b), blobChunk)
-		leaf.Chunks = append(leaf.Chunks, blob.Chunk{Hash: cid.Sum(b[:n]), Len: uint32(n)})
-		b = b[n:]
-	}
-	node := merkle.Node{Version: 1, Kind: chunkLeafKind, Payload: leaf.AppendCAN(nil)}
-	return cid.Sum(node.AppendCAN(nil))
-}
-
-const chunkLeafKind = 3 // of a MerkleNode
-
 // blobGet reads a blob, or with BLOB_CHUNK_GET one chunk of it. The request
-// payload is {1 ref} or {1 ref, 2 index}.
+// payload is {1 ref} or {1 ref, 2 index}, the ref as it is, unknown fields
+// included.
 func (m *machine) blobGet(ctx context.Context, in *instr) error {
 	if err := m.charge(costEffect); err != nil {
 		return err
@@ -68,6 +43,9 @@ func (m *machine) blobGet(ctx context.Context, in *instr) error {
 	ref := &m.r[in.a]
 	if err := checkRef(ref.bytes()); err != nil {
 		return trap(TrapType, "r%d is not a BlobRef: %w", in.a, err)
+	}
+	if ref.nesting() >= can.MaxDepth {
+		return tooDeep()
 	}
 	e := pending{
 		call:       EffectCall{Tool: abi.BlobGetID, Name: abi.BlobGet},
@@ -80,9 +58,6 @@ func (m *machine) blobGet(ctx context.Context, in *instr) error {
 			return trap(TrapType, "r%d is %s, want a UVARINT", in.d, can.TagName(index[0]))
 		}
 		e.call.Tool, e.call.Name, fields = abi.BlobChunkGetID, abi.BlobChunkGet, 2
-	}
-	if ref.nesting() >= can.MaxDepth {
-		return tooDeep()
 	}
 	p := append(can.AppendField(can.AppendMap(nil, fields), 1), ref.bytes()...)
 	if fields == 2 {

@@ -240,6 +240,16 @@ func (l *loader) encode(fi int32, op *Op, in *instr) error {
 		l.encodePattern(&o[1], in)
 	case opAssert:
 		in.i, in.a = uint32(l.p.contractIndex[*o[0].Hash]), reg(1)
+	default:
+		return l.encodeEffect(o, in)
+	}
+	return nil
+}
+
+// encodeEffect is encode for the ops that look outside.
+func (l *loader) encodeEffect(o []Operand, in *instr) error {
+	reg := func(i int) uint8 { return uint8(*o[i].U64) }
+	switch in.op {
 	case opRequireCap:
 		in.u, in.i = *o[0].U64, *o[1].ConstRef
 		return l.constOf(in.i, can.Bytes, 0, MaxValue)

@@ -20,6 +20,9 @@ func (m *machine) requireCap(ctx context.Context, in *instr) error {
 	if err := m.charge(costRequireCap); err != nil {
 		return err
 	}
+	if err := m.look(ctx); err != nil {
+		return err
+	}
 	return m.host.RequireCap(ctx, in.u, content(m.p.consts[in.i]))
 }
 

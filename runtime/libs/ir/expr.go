@@ -172,6 +172,7 @@ func (l *loader) compileLits(c *contract, e *expr, x *Expr) error {
 		return fault.New(ErrContract, "a set of %d items, at most %d", len(lits), maxExprArgs)
 	}
 	c.fixed = sum(c.fixed, uint64(len(x.Set)))
+	seen := map[uint32]bool{} // a large constant is compared once, however often a set names it
 	for i := range lits {
 		o := &lits[i]
 		if !wellFormed(o) || o.Kind == KindReg || o.Kind == KindNode {
@@ -188,6 +189,12 @@ func (l *loader) compileLits(c *contract, e *expr, x *Expr) error {
 			v, ok := l.p.fixed(o)
 			if !ok {
 				return fault.New(ErrContract, "a literal refers to constant %d of %d", *o.ConstRef, len(l.p.consts))
+			}
+			if o.Kind == KindConst && seen[*o.ConstRef] {
+				continue
+			}
+			if o.Kind == KindConst {
+				seen[*o.ConstRef] = true
 			}
 			e.lits = append(e.lits, v)
 		}

@@ -143,7 +143,8 @@ func (l *loader) node(x *Node) (node, error) {
 
 // compareIDs orders field ids as MAP keys are ordered: by their encoding.
 func compareIDs(a, b uint32) int {
-	return bytes.Compare(can.AppendUint(nil, uint64(a)), can.AppendUint(nil, uint64(b)))
+	var x, y [8]byte
+	return bytes.Compare(can.AppendUint(x[:0], uint64(a)), can.AppendUint(y[:0], uint64(b)))
 }
 
 // addParts resolves a node's operands; keys is nil for a list.

@@ -54,13 +54,13 @@ type task struct {
 	inputs []byte // the canonical LIST of its args
 }
 
-// instr is one decoded op: registers in a to e, indexes and labels in i and j.
+// instr is one decoded op: registers in a to d, indexes and labels in i and j.
 type instr struct {
-	op            uint8
-	a, b, c, d, e uint8
-	mode          uint8 // which form of a pattern, a key or an optional operand
-	i, j          uint32
-	u             uint64
+	op         uint8
+	a, b, c, d uint8
+	mode       uint8 // which form of a pattern, a key or an optional operand
+	i, j       uint32
+	u          uint64
 }
 
 // Modes of an instr.

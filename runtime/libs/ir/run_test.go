@@ -350,6 +350,8 @@ func opTests() []opTest {
 				t.Errorf("the host saw %+v", c)
 			}
 		}},
+		{name: "blob_get too deep", body: deepen(30) + "list r6, r0;" + blobRef + "set r0, 9, r6, r0; blob_get r0, r1, r2; ret", trap: TrapDeep},
+		{name: "blob_get deepest", body: deepen(29) + "list r6, r0;" + blobRef + "set r0, 9, r6, r0; blob_get r0, r1, r2; ret", want: "\x00"},
 		{name: "blob_chunk_get index", body: blobRef + "const neg, r5; blob_chunk_get r0, r5, r1, r2; ret r1", trap: TrapType},
 	}
 }
