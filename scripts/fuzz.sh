@@ -25,9 +25,10 @@ awk '/^Fuzz/ { name[n++] = $1 } $1 == "ok" { for (i = 0; i < n; i++) print $2, n
 total=$(wc -l <"$SCRATCH/targets" | tr -d ' ')
 [ "$total" -gt 0 ] || die "no fuzz target found"
 
-# attempt PKG NAME fuzzes one target, its output in $SCRATCH/out.
+# attempt PKG NAME fuzzes one target, its output in $SCRATCH/out. Minimising is
+# bounded: by default it may take all the time of a short run.
 attempt() {
-	go_pure test -run '^$' -fuzz "^$2\$" -fuzztime "${seconds}s" "$1" >"$SCRATCH/out" 2>&1
+	go_pure test -run '^$' -fuzz "^$2\$" -fuzztime "${seconds}s" -fuzzminimizetime 5x "$1" >"$SCRATCH/out" 2>&1
 }
 
 # expired tells whether nothing failed but Go's own stop at the end of the
