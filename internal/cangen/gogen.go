@@ -195,7 +195,7 @@ func (g *gogen) appendField(f field) {
 		g.lit = append(g.lit, f.Const...)
 	case f.Optional && f.Type.Kind == "bool":
 		g.lit = append(g.lit, 2)
-	case f.Optional && needsPointer(f.Type) && f.Type.Kind != "struct":
+	case f.Optional && needsPointer(f.Type) && f.Type.Kind != "struct" && f.Type.Kind != "fixed":
 		g.appendValue(f.Type, "*"+v)
 	default:
 		g.appendValue(f.Type, v)
@@ -248,7 +248,9 @@ func (g *gogen) readMethod(x *structure, name string, closed bool) {
 		what = "refusing unknown fields"
 		need, has, end = "Exact", "Maybe", "Close"
 	}
-	g.printf("// %s reads x, %s. BYTES alias the input.\nfunc (x *%s) %s(r *can.Reader) {\n*x = %s{}\ns := r.Struct()\n", name, what, x.Go, name, x.Go)
+	g.printf("// %s reads x, %s. BYTES alias the input.\nfunc (x *%s) %s(r *can.Reader) {\n", name, what, x.Go, name)
+	g.template(x)
+	g.printf("*x = %s{}\ns := r.Struct()\n", x.Go)
 	for _, f := range x.Fields {
 		v := "x." + goName(f.Name)
 		if !f.Optional {
@@ -261,6 +263,25 @@ func (g *gogen) readMethod(x *structure, name string, closed bool) {
 		g.printf("}\n")
 	}
 	g.printf("s.%s()\n}\n\n", end)
+}
+
+// template reads the most common encoding of a leaf {kind u8 = 1, bytes of a
+// fixed length} by one comparison: canonical, it has exactly one prefix.
+func (g *gogen) template(x *structure) {
+	var required []field
+	for _, f := range x.Fields {
+		if !f.Optional {
+			required = append(required, f)
+		}
+	}
+	if len(required) != 2 || required[0].Type.Kind != "u8" || required[1].Type.Kind != "fixed" {
+		return
+	}
+	kind, fixed := required[0], required[1]
+	size := fixed.Type.Size
+	head := []byte{8, 2, 3, byte(kind.Num), 3, 1, 3, byte(fixed.Num), 5, byte(size)}
+	g.printf("if p := r.Template(%s, %d); p != nil {\n*x = %s{%s: 1, %s: [%d]byte(p)}\nreturn\n}\n",
+		byteLiteral(head), size, x.Go, goName(kind.Name), goName(fixed.Name), size)
 }
 
 func (g *gogen) readOptional(f field, v string) {
@@ -344,6 +365,9 @@ func (g *gogen) sealMethod(x *structure) {
 	}
 	if x.By != 0 {
 		g.printf("Signer: &x.%s, ", goName(x.field(x.By).Name))
+	}
+	if x.Keyless {
+		g.printf("Keyless: true, ")
 	}
 	g.printf("SigField: %d, Signature: &x.%s}\n}\n\n", x.Sig, goName(x.field(x.Sig).Name))
 }

@@ -92,6 +92,11 @@ func (s *schema) files() ([]output, error) {
 		return nil, err
 	}
 	out = append(out, output{filepath.Join("internal", "view", "schema_gen.go"), view})
+	codecs, err := s.codecsFile()
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, output{filepath.Join("internal", "view", "codecs_gen_test.go"), codecs})
 	docs, err := filepath.Glob(filepath.Join("spec", "RFC-MYTHOS-*.md"))
 	if err != nil {
 		return nil, err

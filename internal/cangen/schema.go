@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -31,7 +32,8 @@ type ftype struct {
 type structure struct {
 	Package, Name, Go string
 	Closed            bool
-	ID, Sig, By       int // field numbers, 0 if none
+	ID, Sig, By       int  // field numbers, 0 if none
+	Keyless           bool // readers accept its signature without a key_id
 	Fields            []field
 }
 
@@ -52,7 +54,7 @@ func parseSchema(r io.Reader) (*schema, error) {
 		case strings.TrimSpace(text) == "" || strings.HasPrefix(text, "#"):
 			continue
 		case strings.HasPrefix(text, "package "):
-			pkg = strings.TrimSpace(strings.TrimPrefix(text, "package "))
+			pkg, cur = strings.TrimSpace(strings.TrimPrefix(text, "package ")), nil
 			continue
 		}
 		var err error
@@ -92,6 +94,8 @@ func parseHeader(pkg, text string) (*structure, error) {
 		case key == "as" && i+1 < len(words):
 			i++
 			x.Go = words[i]
+		case words[i] == "keyless":
+			x.Keyless = true
 		case ok && key == "id" && n > 0:
 			x.ID = n
 		case ok && key == "sig" && n > 0:
@@ -126,10 +130,17 @@ func (x *structure) addField(text string) error {
 	if n := len(x.Fields); n > 0 && f.Num <= x.Fields[n-1].Num {
 		return fmt.Errorf("%s: field %d does not ascend", x.Name, f.Num)
 	}
-	if words[2] == "=" {
+	switch {
+	case slices.ContainsFunc(x.Fields, func(o field) bool { return o.Name == f.Name }):
+		err = fmt.Errorf("%s: field name %q stands twice", x.Name, f.Name)
+	case len(words) == 4 && words[2] == "=":
 		f.Type = ftype{Kind: "text"}
-		f.Const, err = strconv.Unquote(words[3])
-	} else {
+		if f.Const, err = strconv.Unquote(words[3]); err != nil || f.Const == "" || len(f.Const) > 127 || f.Optional {
+			err = fmt.Errorf("%s: a constant is a required, quoted text of 1 to 127 bytes", x.Name)
+		}
+	case len(words) != 3 || words[2] == "=":
+		err = fmt.Errorf("%s: want \"N name type\", got %q", x.Name, text)
+	default:
 		f.Type, err = parseType(words[2])
 	}
 	x.Fields = append(x.Fields, f)
@@ -154,11 +165,11 @@ func parseType(t string) (ftype, error) {
 		return ftype{Kind: t}, nil
 	}
 	if n, ok := strings.CutPrefix(t, "b"); ok {
-		if size, err := strconv.Atoi(n); err == nil && size > 0 {
+		if size, err := strconv.Atoi(n); err == nil && size > 0 && size < 128 {
 			return ftype{Kind: "fixed", Size: size}, nil
 		}
 	}
-	if t[0] < 'A' || t[0] > 'Z' {
+	if t == "" || t[0] < 'A' || t[0] > 'Z' {
 		return ftype{}, fmt.Errorf("unknown type %q", t)
 	}
 	name, closed := strings.CutSuffix(t, "!")
@@ -175,21 +186,86 @@ func cutBoth(s, open, end string) (string, bool) {
 func (s *schema) check() error {
 	for _, x := range s.structs {
 		for _, f := range x.Fields {
-			t := f.Type
-			for t.Elem != nil {
-				t = *t.Elem
-			}
-			if t.Kind == "struct" && t.Struct != "Hash" && s.byName[t.Struct] == nil {
-				return fmt.Errorf("%s.%s: unknown type %s", x.Name, f.Name, t.Struct)
+			if err := s.checkType(x, f); err != nil {
+				return fmt.Errorf("%s.%s: %w", x.Name, f.Name, err)
 			}
 		}
-		for _, n := range []int{x.ID, x.Sig, x.By} {
-			if n != 0 && x.field(n) == nil {
-				return fmt.Errorf("%s: no field %d", x.Name, n)
+		if err := x.checkRoles(); err != nil {
+			return fmt.Errorf("%s: %w", x.Name, err)
+		}
+		if s.contains(x, x.Name, nil) {
+			return fmt.Errorf("%s: it needs itself as a field, so it has no finite value", x.Name)
+		}
+	}
+	return nil
+}
+
+// checkType resolves the struct in f's type. What a closed struct contains
+// must be read as closed too (RFC-MYTHOS-0002 §9).
+func (s *schema) checkType(x *structure, f field) error {
+	t := f.Type
+	for t.Elem != nil {
+		t = *t.Elem
+	}
+	if t.Kind != "struct" || t.Struct == "Hash" {
+		return nil
+	}
+	inner := s.byName[t.Struct]
+	switch {
+	case inner == nil:
+		return fmt.Errorf("unknown type %s", t.Struct)
+	case x.Closed && !inner.Closed && !t.Closed:
+		return fmt.Errorf("a closed struct contains the open %s, which needs a ! here", t.Struct)
+	case t.Closed && !inner.Closed:
+		for _, g := range inner.Fields {
+			closed := *inner
+			closed.Closed = true
+			if err := s.checkType(&closed, g); err != nil {
+				return fmt.Errorf("%s.%s: %w", t.Struct, g.Name, err)
 			}
 		}
 	}
 	return nil
+}
+
+// checkRoles checks that id, signature and signer are required fields of their
+// types, in an order that cutting them out relies on.
+func (x *structure) checkRoles() error {
+	for _, role := range []struct {
+		num  int
+		typ  string
+		name string
+	}{{x.ID, "Hash", "id"}, {x.Sig, "Signature", "sig"}, {x.By, "AgentID", "by"}} {
+		if role.num == 0 {
+			continue
+		}
+		if f := x.field(role.num); f == nil || f.Optional || f.Type.Struct != role.typ {
+			return fmt.Errorf("%s=%d is not a required %s field", role.name, role.num, role.typ)
+		}
+	}
+	switch {
+	case x.Sig == 0 && (x.ID != 0 || x.By != 0 || x.Keyless):
+		return fmt.Errorf("id, by and keyless need a sig")
+	case x.Sig != 0 && x.ID >= x.Sig:
+		return fmt.Errorf("the id field must stand before the signature")
+	case x.Keyless && x.By != 0:
+		return fmt.Errorf("keyless is for a struct that names no signer")
+	}
+	return nil
+}
+
+// contains reports whether every value of x holds one of the struct name.
+func (s *schema) contains(x *structure, name string, seen []string) bool {
+	for _, f := range x.Fields {
+		inner := s.byName[f.Type.Struct]
+		if f.Optional || inner == nil || slices.Contains(seen, inner.Name) {
+			continue
+		}
+		if inner.Name == name || s.contains(inner, name, append(seen, inner.Name)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (x *structure) field(num int) *field {
@@ -232,7 +308,10 @@ func (s *schema) minSize(t ftype) int {
 		}
 		n := 2
 		for _, f := range s.byName[t.Struct].Fields {
-			if !f.Optional && f.Type.Struct != t.Struct {
+			switch {
+			case f.Const != "":
+				n += 4 + len(f.Const)
+			case !f.Optional:
 				n += 2 + s.minSize(f.Type)
 			}
 		}

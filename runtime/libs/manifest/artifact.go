@@ -84,12 +84,12 @@ func CheckContent(id blob.ArtifactID, r io.Reader) error {
 func (x *Artifact) validate() error {
 	subject := "artifact " + x.CID.String()
 	switch {
+	case x.Size > MaxArtifactSize:
+		return fault.New(ErrLimit, "%d bytes, at most %d", x.Size, MaxArtifactSize).About(subject)
 	case x.Kind < KindIR || x.Kind > KindImage:
 		return fault.New(ErrArtifact, "kind %d, want 1..10", x.Kind).About(subject)
 	case !checkMediaType(x.MediaType):
 		return fault.New(ErrArtifact, "media_type %s, want 1 to %d bytes of printable ASCII", quote(x.MediaType), MaxMediaType).About(subject)
-	case x.Size > MaxArtifactSize:
-		return fault.New(ErrLimit, "%d bytes, at most %d", x.Size, MaxArtifactSize).About(subject)
 	case !flatRule(x.ID()):
 		return fault.New(ErrArtifactHash, "%d bytes: the cid is the SHA-256 up to 4 MiB, a chunk root above", x.Size).About(subject)
 	}

@@ -495,6 +495,13 @@ func FuzzDecode(f *testing.F) {
 	f.Add(sign(f, &Manifest{Name: "a", Version: "0.0.0", Requires: Requires{ExecutorMinVersion: "0.0.0"}, Artifacts: []Artifact{artifact(KindIR, "")}, Entrypoints: []Entrypoint{{Name: "a", Bundle: cid.Sum(nil)}}}))
 	f.Add([]byte{8, 0})
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		var m Manifest
+		if r := can.NewReader(raw); len(raw) < MaxBytes {
+			if m.ReadCAN(&r); r.Done() == nil { // let it past the id
+				m.PackageID, _ = cid.Without(raw, 1, 11, 12)
+				raw = m.AppendCAN(nil)
+			}
+		}
 		u, err := Decode(raw)
 		if err != nil {
 			if fault.CodeOf(err) == "" {

@@ -19,7 +19,7 @@ const (
 	ErrArtifact     fault.Code = "artifact_invalid"         // an artifact's kind or media type
 	ErrArtifactHash fault.Code = "artifact_hash"            // content, or a cid, that is not what the hashes say
 	ErrTool         fault.Code = "tool_invalid"             // a tool's name
-	ErrModule       fault.Code = "module_invalid"           // a module that contradicts its kind
+	ErrModule       fault.Code = "module_ref_invalid"       // a module that contradicts its kind
 	ErrModuleLimits fault.Code = "module_limits_invalid"    // a limit out of range
 	ErrEntrypoint   fault.Code = "entrypoint_invalid"       // an entry point's name or doc
 )

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ir"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
@@ -167,6 +168,15 @@ func FuzzOpen(f *testing.F) {
 	}
 	f.Add(raw)
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		var x Policy
+		r := can.NewReader(raw)
+		if x.ReadCAN(&r); r.Done() == nil { // past the signature
+			for _, err := range []error{x.Validate(), x.AdmitRing(0), x.AdmitBudget(x.MaxBudget), CheckMonotonic([]*Policy{&x, Default(0)})} {
+				if err != nil && fault.CodeOf(err) == "" {
+					t.Fatalf("no code: %v", err)
+				}
+			}
+		}
 		p, err := Open(raw)
 		if (p == nil) && err == nil || err != nil && fault.CodeOf(err) == "" {
 			t.Fatalf("got %v, %v", p, err)

@@ -34,6 +34,10 @@ func (x *AgentID) AppendCAN(b []byte) []byte {
 
 // ReadCAN reads x, refusing unknown fields. BYTES alias the input.
 func (x *AgentID) ReadCAN(r *can.Reader) {
+	if p := r.Template("\x08\x02\x03\x01\x03\x01\x03\x02\x05\x20", 32); p != nil {
+		*x = AgentID{Scheme: 1, Key: [32]byte(p)}
+		return
+	}
 	*x = AgentID{}
 	s := r.Struct()
 	s.Exact(1)
@@ -75,6 +79,10 @@ func (x *Signature) AppendCAN(b []byte) []byte {
 
 // ReadCAN reads x, refusing unknown fields. BYTES alias the input.
 func (x *Signature) ReadCAN(r *can.Reader) {
+	if p := r.Template("\x08\x02\x03\x01\x03\x01\x03\x03\x05\x40", 64); p != nil {
+		*x = Signature{Alg: 1, SigBytes: [64]byte(p)}
+		return
+	}
 	*x = Signature{}
 	s := r.Struct()
 	s.Exact(1)

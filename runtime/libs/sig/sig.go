@@ -9,6 +9,8 @@ package sig
 
 import (
 	"crypto/ed25519"
+	"fmt"
+	"io"
 
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -70,6 +72,12 @@ func NewKey(seed [32]byte, hint string) Key {
 
 // Agent returns the public identity.
 func (k Key) Agent() AgentID { return k.agent }
+
+// Format prints the key id, whatever the verb, so that no message or log ever
+// holds the secret.
+func (k Key) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "key "+k.agent.KeyID().String())
+}
 
 // Sign signs an id.
 func (k Key) Sign(id cid.Hash) ([64]byte, error) {
