@@ -11,7 +11,6 @@
 package ledger
 
 import (
-	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
@@ -184,9 +183,7 @@ func OpenResolution(raw []byte) (Resolution, error) {
 // DecodeDivergence decodes a divergence mark; its signature names a key only.
 func DecodeDivergence(raw []byte) (Divergence, error) {
 	var x Divergence
-	r := can.NewReader(raw)
-	x.ReadCAN(&r)
-	if err := r.Done(); err != nil {
+	if _, err := sig.Decode(raw, &x); err != nil {
 		return x, err
 	}
 	if x.ReasonCode < ReasonRequest || x.ReasonCode > ReasonCommits {
