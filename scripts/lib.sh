@@ -20,12 +20,13 @@ have go || die "go is not installed: MYTHOS needs Go 1.26 or later, see https://
 # go_pure runs Go the way the product is built.
 go_pure() { CGO_ENABLED=0 go "$@"; }
 
-# build_bin NAME... builds commands into bin/.
+# build_bin NAME... builds commands into bin/; "mythos version" shows the commit.
 build_bin() {
-	local name
+	local name commit
+	commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=
 	mkdir -p bin
 	for name in "$@"; do
-		go_pure build -trimpath -o "bin/$name" "./runtime/cmd/$name"
+		go_pure build -trimpath -ldflags "-X main.build=$commit" -o "bin/$name" "./runtime/cmd/$name"
 	done
 }
 

@@ -76,7 +76,11 @@ func LoadKey(from string) (sig.Key, sig.Role, error) {
 
 func secretText(from string) ([]byte, error) {
 	if name, ok := strings.CutPrefix(from, "env:"); ok {
-		return []byte(os.Getenv(name)), nil
+		text := strings.TrimSuffix(os.Getenv(name), "\n")
+		if text == "" {
+			return nil, fault.New(ErrPath, "the environment variable is empty or not set").About(from)
+		}
+		return []byte(text + "\n"), nil // NAME=$(cat FILE) loses the last line's end
 	}
 	if num, ok := strings.CutPrefix(from, "fd:"); ok {
 		fd, err := strconv.ParseUint(num, 10, 16)
@@ -95,10 +99,19 @@ func secretText(from string) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, pathError(from, err)
+	case isPublic(from):
+		return nil, fault.New(sig.ErrKeyFile, "a public key file where a secret one is due").About(from)
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fault.New(ErrKeyMode, "mode %#o lets others read it: run chmod 600", info.Mode().Perm()).About(from)
 	}
 	return readFile(from, sig.MaxKeyFile)
+}
+
+// isPublic reports whether a file is a public key file, whose mode does not
+// matter and would only mislead.
+func isPublic(path string) bool {
+	_, _, err := LoadPublic(path)
+	return err == nil
 }
 
 // LoadPublic reads a public key file.

@@ -124,7 +124,7 @@ func (n *Node) Check(ctx context.Context, ref string, ring uint8) (pkg *gate.Pac
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	if pkg, err = n.Load(ctx, src, ring); err != nil {
-		return nil, err
+		return nil, about(ref, err)
 	}
 	for _, e := range pkg.Manifest().Entrypoints {
 		if _, err := pkg.Entry(e.Name); err != nil {

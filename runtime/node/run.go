@@ -55,7 +55,7 @@ func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err er
 	defer func() { err = errors.Join(err, src.Close()) }()
 	pkg, err := n.Load(ctx, src, o.Ring)
 	if err != nil {
-		return nil, err
+		return nil, about(o.Package, err)
 	}
 	entry, err := pkg.Entry(o.Entrypoint)
 	if err != nil {

@@ -38,6 +38,9 @@ func (s *archived) scan(ctx context.Context, limits archive.Limits) error {
 	if err != nil {
 		return unreadable(err, s.path)
 	}
+	if err := s.looksRight(); err != nil {
+		return err
+	}
 	if s.a, err = archive.Open(ctx, s.f, info.Size(), limits); err != nil {
 		return aboutFile(err, s.path)
 	}
@@ -45,6 +48,19 @@ func (s *archived) scan(ctx context.Context, limits archive.Limits) error {
 		if _, ok := s.a.File(name); !ok {
 			return fault.New(ErrFileMissing, "the archive has no %s", name).About(s.path)
 		}
+	}
+	return nil
+}
+
+// looksRight refuses a file that never was an archive in words that say so,
+// rather than by the first rule of archives that it breaks.
+func (s *archived) looksRight() error {
+	var magic [2]byte
+	switch n, err := s.f.ReadAt(magic[:], 0); {
+	case err != nil && !errors.Is(err, io.EOF):
+		return unreadable(err, s.path)
+	case n == len(magic) && magic != [2]byte{0x1f, 0x8b}:
+		return fault.New(archive.ErrNotCanonical, "not an archive: a .mythos.tgz begins with the bytes 1f 8b").About(s.path)
 	}
 	return nil
 }

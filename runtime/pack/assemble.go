@@ -126,6 +126,9 @@ func aboutSource(err error, path string) error {
 	if e.Subject == "" {
 		return e.About(path)
 	}
+	if c := e.Subject[0]; c >= '0' && c <= '9' {
+		return e.About(path + ":" + e.Subject) // FILE:LINE:COLUMN, as editors read it
+	}
 	return e.About(path + ": " + e.Subject)
 }
 

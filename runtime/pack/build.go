@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mythos-run/mythos/internal/atomicfile"
@@ -86,7 +87,11 @@ func Build(ctx context.Context, opt BuildOptions) (*Built, error) {
 	case ctx.Err() != nil || fault.CodeOf(err) != "":
 		return nil, err
 	}
-	return nil, fault.New(ErrIO, "%w", err).About(opt.Dir)
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return nil, fault.New(ErrIO, "%w", at.Err).About(at.Path)
+	}
+	return nil, fault.New(ErrIO, "%w", err)
 }
 
 func buildPackage(ctx context.Context, opt BuildOptions) (*Built, error) {
@@ -98,7 +103,11 @@ func buildPackage(ctx context.Context, opt BuildOptions) (*Built, error) {
 	if err := runBuilds(ctx, opt, r); err != nil {
 		return nil, err
 	}
-	made := !exists(opt.Out)
+	info, err := os.Stat(opt.Out)
+	if err == nil && !info.IsDir() {
+		return nil, fault.New(ErrOutput, "a file; name a folder to write to").About(opt.Out)
+	}
+	made := errors.Is(err, fs.ErrNotExist)
 	if err := atomicfile.MkdirAll(opt.Out, 0o755); err != nil {
 		return nil, err
 	}
@@ -114,6 +123,14 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// noSource says what a folder without manifest.src.json is.
+func noSource(root *os.Root, dir string) error {
+	if _, err := root.Stat(archive.ManifestName); err == nil {
+		return fault.New(ErrSourceAbsent, "a packed folder: name the folder that it was packed from").About(dir)
+	}
+	return fault.New(ErrSourceAbsent, "the folder has no %s", sourceName).About(dir)
+}
+
 // openSource opens the source folder, which nothing that is read leaves, and
 // reads its recipe.
 func openSource(dir string) (*os.Root, *recipe, error) {
@@ -121,8 +138,13 @@ func openSource(dir string) (*os.Root, *recipe, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, fault.New(ErrSourceAbsent, "no such folder").About(dir)
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, nil, fault.New(ErrSourceAbsent, "a file; name the folder that holds %s", sourceName).About(dir)
 	case err != nil:
 		return nil, nil, err
+	}
+	if _, err := root.Stat(sourceName); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, errors.Join(noSource(root, dir), root.Close())
 	}
 	raw, err := readSource(root, sourceName, maxSource+1)
 	if err == nil {

@@ -172,7 +172,26 @@ func (s *folder) Open(_ context.Context, id blob.ArtifactID) (io.ReadCloser, err
 	case err != nil:
 		return nil, unreadable(err, name)
 	}
-	return f, nil
+	return object{f, name}, nil
+}
+
+// object is a file whose read errors have a code.
+type object struct {
+	*os.File
+	name string
+}
+
+func (o object) Read(p []byte) (int, error) {
+	n, err := o.File.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = unreadable(err, o.name)
+	}
+	return n, err
+}
+
+// WriteTo is there so that io.Copy does not take the file's own, past Read.
+func (o object) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{o})
 }
 
 // CheckContents reports files that the package does not name, and copies that

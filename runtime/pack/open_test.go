@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -420,5 +421,19 @@ func TestEveryByte(t *testing.T) {
 	}
 	if _, err := load(t, dir); err != nil {
 		t.Errorf("after the test, whose verdicts are worth nothing: %v", err)
+	}
+}
+
+// TestReadError reads an object whose file fails: here one that was closed.
+func TestReadError(t *testing.T) {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	_, err = object{f, "objects/x"}.Read(make([]byte, 1))
+	_, copied := io.Copy(io.Discard, object{f, "objects/x"})
+	if !errors.Is(err, ErrUnreadable) || !errors.Is(copied, ErrUnreadable) || !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("Read: %v; Copy: %v", err, copied)
 	}
 }

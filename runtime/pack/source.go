@@ -163,8 +163,12 @@ func (f *fields) entries(n *jsonNode, irs []irRecipe) []entryRecipe {
 			return nil
 		}
 		f.oneOf(o["ir"], "ir", names, 0)
+		name := f.text(o["name"], "name")
+		if f.err == nil && slices.ContainsFunc(out, func(x entryRecipe) bool { return x.name == name }) {
+			f.fail(o["name"], "two entry points are called %s", name)
+		}
 		out = append(out, entryRecipe{
-			name: f.text(o["name"], "name"), ir: f.text(o["ir"], "ir"),
+			name: name, ir: f.text(o["ir"], "ir"),
 			task: f.filled(o["task"], "task"), doc: f.filled(o["doc"], "doc"),
 		})
 	}

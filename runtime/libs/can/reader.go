@@ -152,10 +152,14 @@ func uvarint(b []byte) (uint64, int, fault.Code) {
 
 // tagged consumes tag t and the varint behind it.
 func (r *Reader) tagged(t byte) uint64 {
-	if r.off+1 < len(r.buf) && r.buf[r.off] == t {
-		if c := r.buf[r.off+1]; c < 0x80 {
+	if b := r.buf[r.off:]; len(b) >= 2 && b[0] == t {
+		switch {
+		case b[1] < 0x80:
 			r.off += 2
-			return uint64(c)
+			return uint64(b[1])
+		case len(b) >= 3 && b[2]-1 < 0x7f: // two bytes, minimal
+			r.off += 3
+			return uint64(b[1]&0x7f) | uint64(b[2])<<7
 		}
 	}
 	return r.taggedSlow(t)

@@ -30,6 +30,11 @@ func (s *Struct) at(num uint8) bool {
 // after an error.
 func (s *Struct) peek() uint8 {
 	r, at := s.r, s.r.off
+	if at+1 < len(r.buf) && r.buf[at] == Uint {
+		if k := r.buf[at+1]; k < 0x80 && k > s.last {
+			return k // the usual answer where an optional field is absent
+		}
+	}
 	switch {
 	case at >= len(r.buf):
 		r.Fail(ErrTruncated, at, "the input ends where a field is due")

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mythos-run/mythos/internal/term"
+	"github.com/mythos-run/mythos/runtime/executor"
+	"github.com/mythos-run/mythos/runtime/libs/can"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/node"
+)
+
+const exitModule = 8
+
+type runOptions struct {
+	*app
+	node.RunOptions
+	input     string
+	moduleLog string
+	json      bool
+}
+
+// runKind says which program runs packages.
+type runKind int
+
+const (
+	runMythos runKind = iota
+	runExecutor
+)
+
+const runLong = `Verify a package and run one of its entry points.
+
+PACKAGE is a packed folder, a .mythos.tgz, or the manifest CID of a package in
+the local store. Every effect is registered in the ledger before a module runs
+and committed with a signed receipt after it; a run that is started again with
+the same --run-id returns the recorded effects instead of repeating them, and
+continues where it was stopped.
+
+`
+
+const runLongMythos = `Without --cap the local dev key issues what the run needs: for each tool whose
+modules ask for no capability, the right to call it from this package in ring 0
+for an hour. That is said on standard error.`
+
+const runLongExecutor = `Nothing is issued here: every effect needs a proof, given with --cap. Packages
+that the local dev key signed are accepted as by "mythos run", but the dev key
+grants them no power of its own accord.`
+
+func newRun(a *app, kind runKind) *cobra.Command {
+	o := &runOptions{app: a}
+	cmd := &cobra.Command{
+		Use: "run PACKAGE", Short: "Run a package and keep receipts of its effects", GroupID: groupPackages,
+		Long: runLong + runLongMythos,
+		Example: "  mythos run dist/demo-001-0.1.0\n" +
+			"  mythos run dist/demo-001-0.1.0.mythos.tgz --run-id nightly-1 --json\n" +
+			"  mythos run sha256:... --entrypoint greet --input '[\"Ada\"]' --variant demo/echo=node\n" +
+			"  mythos run PACKAGE --cap call.cap --key operator.key",
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, list []string) error {
+			o.Package = list[0]
+			if cmd.Flags().Changed("key") && len(o.Proofs) == 0 {
+				return usagef("--key is the key of the proofs' leaf issuer: give the proofs with --cap")
+			}
+			return o.run(cmd.Context())
+		},
+	}
+	if kind == runExecutor {
+		o.NoDevAuthority = true
+		cmd.Long = runLong + runLongExecutor
+		cmd.Example = "  mythos-executor run dist/demo-001-0.1.0 --cap call.cap --key authority.key --json"
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Entrypoint, "entrypoint", "", "the entry point's `NAME` (default the only one, else \"main\")")
+	f.StringVar(&o.input, "input", "", "the inputs: a `JSON` array in the JSON view (default the task's own)")
+	f.StringVar(&o.RunID, "run-id", "", "the run's name, `TEXT` of 1 to 128 of A-Z a-z 0-9 . _ : - (default a fresh one)")
+	f.StringArrayVar(&o.Proofs, "cap", nil, "a capability proof `FILE`; may be repeated")
+	f.StringVar(&o.Key, "key", "", "the key of the proofs' leaf issuer: a key `FILE`, env:NAME or fd:N")
+	f.Uint8Var(&o.Ring, "ring", 0, "the ring `N` to run in")
+	f.StringArrayVar(&o.Variants, "variant", nil, "`TOOL=VARIANT`: use this variant of a tool; may be repeated")
+	f.BoolVar(&o.NoWait, "no-wait", false, "fail instead of waiting for the ledger or for an effect that runs elsewhere")
+	f.StringVar(&o.moduleLog, "module-log", "", "append what modules log to this `FILE`, a line as TOOL[@VARIANT] LINE")
+	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	return exits(cmd, 3, 4, 5, 6, 7, 8)
+}
+
+func (o *runOptions) run(ctx context.Context) error {
+	if err := o.readInput(); err != nil {
+		return err
+	}
+	log, err := openModuleLog(o.moduleLog)
+	if err != nil {
+		return err
+	}
+	progress := term.NewProgress(o.Err, o.Getenv)
+	defer progress.Done()
+	o.OnLog = log.write
+	o.OnLedgerWait = func(holder string) { progress.Update("waiting for the ledger: %s", holder) }
+	o.OnLeaseWait = func(tool string, until time.Time) {
+		progress.Update("waiting for %s, which runs elsewhere until %s", tool, until.Format(time.RFC3339))
+	}
+	err = o.withNode(func(n *node.Node) error {
+		if o.RunID == "" {
+			o.RunID = n.NewRunID()
+		}
+		r, err := n.Run(ctx, o.RunOptions)
+		progress.Done()
+		if err != nil {
+			return err
+		}
+		if err := o.print(r); err != nil {
+			return err
+		}
+		return outcome(r.Result)
+	})
+	return errors.Join(err, log.close())
+}
+
+// readInput parses --input.
+func (o *runOptions) readInput() error {
+	if o.input == "" {
+		return nil
+	}
+	raw, err := can.FromJSON([]byte(o.input))
+	if err != nil {
+		return usagef("--input: %w", err)
+	}
+	if raw[0] != can.List {
+		return usagef("--input is %s, want a JSON array of the inputs", can.TagName(raw[0]))
+	}
+	o.Inputs = raw
+	return nil
+}
+
+// outcome is the error of a run that was sealed but did not go well: a trap, or
+// effects whose modules failed.
+func outcome(r *executor.Result) error {
+	if out := r.Outcome; out.ErrorCode != "" {
+		return fault.New(out.ErrorCode, "%s", out.Message).About("run " + r.RunID)
+	}
+	var errs []error
+	for _, e := range r.Effects {
+		if moduleFailed(fault.Code(e.ErrorCode)) {
+			label := toolLabel(e.Tool, e.Variant)
+			errs = append(errs, fault.New(fault.Code(e.ErrorCode), "the module failed, status %d", e.Status).
+				About(fmt.Sprintf("effect %d %s", e.Ordinal, label)))
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &failures{errs, exitModule}
+}
+
+// moduleFailed reports whether a code is one that the executor gives a module
+// that broke its contract.
+func moduleFailed(code fault.Code) bool {
+	switch code {
+	case executor.CodeBadResponse, executor.CodeModuleTrap, executor.CodeModuleExit,
+		executor.CodeModuleMemory, executor.CodeFuelExhausted:
+		return true
+	}
+	return false
+}
+
+// toolLabel is TOOL or TOOL@VARIANT.
+func toolLabel(tool, variant string) string {
+	if variant == "" {
+		return tool
+	}
+	return tool + "@" + variant
+}

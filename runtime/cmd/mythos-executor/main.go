@@ -1,0 +1,15 @@
+// Command mythos-executor checks and runs MYTHOS packages for services and
+// scripts: the executor of mythos without the local dev authority.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/mythos-run/mythos/internal/cli"
+)
+
+// build names this build: -ldflags "-X main.build=...".
+var build string
+
+func main() { os.Exit(cli.RunExecutor(context.Background(), os.Args[1:], cli.System(build))) }
