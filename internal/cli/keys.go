@@ -187,7 +187,7 @@ of a key in the folder of this user's keys, such as dev or executor.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
-	return exits(cmd)
+	return exits(cmd, 4, 6)
 }
 
 func (o *keysShowOptions) run() error {
@@ -248,7 +248,7 @@ halves are ever exported, which is why --public must be written out.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.public, "public", false, "export the public half (required)")
-	return exits(cmd)
+	return exits(cmd, 4, 6)
 }
 
 func (o *keysExportOptions) run() error {

@@ -122,37 +122,50 @@ func (r *records) object(ctx context.Context, id cid.Hash) ([]byte, error) {
 	return raw, err
 }
 
+// unreadable reports whether an error says nothing about what was to be read:
+// the command was stopped, or the ledger or store failed.
+func unreadable(err error) bool {
+	code := fault.CodeOf(err)
+	entry, _ := lookUp(code)
+	return code == "" || entry.Layer == "unavailable" || entry.Layer == "exhausted"
+}
+
 // absent reports whether an object is missing, and not merely out of reach.
 func absent(err error) bool {
 	return errors.Is(err, cas.ErrNotFound) || errors.Is(err, ledger.ErrNoItem)
 }
 
-// receipt finds a receipt by its id or the beginning of it.
-func (r *records) receipt(ctx context.Context, p idPrefix) (cid.Hash, []byte, error) {
-	id, full := p.full()
-	if !full {
-		commits, err := r.read(ctx, ledger.Filter{Kinds: []ledger.Kind{ledger.KindCommit}})
-		if err != nil {
-			return id, nil, err
-		}
-		var m matches
-		for _, rec := range commits {
-			x, _, err := ledger.DecodeCommit(rec.Body)
-			if err != nil {
-				return id, nil, damaged(rec, err)
-			}
-			m.offer(p, x.ReceiptID, x.ReceiptID)
-		}
-		if id, err = m.one(p, ledger.ErrNoItem, "no receipt has this id"); err != nil {
-			return id, nil, err
-		}
+// receiptID finds a receipt's id by the beginning of it; whole ones are not
+// looked up.
+func (r *records) receiptID(ctx context.Context, p idPrefix) (cid.Hash, error) {
+	if id, full := p.full(); full {
+		return id, nil
 	}
+	commits, err := r.read(ctx, ledger.Filter{Kinds: []ledger.Kind{ledger.KindCommit}})
+	if err != nil {
+		return cid.Hash{}, err
+	}
+	var m matches
+	for _, rec := range commits {
+		x, _, err := ledger.DecodeCommit(rec.Body)
+		if err != nil {
+			return cid.Hash{}, damaged(rec, err)
+		}
+		m.offer(p, x.ReceiptID, x.ReceiptID)
+	}
+	return m.one(p, ledger.ErrNoItem, noReceipt)
+}
+
+// receipt returns the receipt of an id.
+func (r *records) receipt(ctx context.Context, id cid.Hash) ([]byte, error) {
 	raw, err := r.log.Receipt(ctx, id)
 	if errors.Is(err, ledger.ErrNoItem) {
-		err = fault.New(ledger.ErrNoItem, "no receipt has this id").About(id.String())
+		err = fault.New(ledger.ErrNoItem, noReceipt).About(id.String())
 	}
-	return id, raw, err
+	return raw, err
 }
+
+const noReceipt = "no receipt has this id"
 
 // idem finds an idempotency id by itself, by a register of it or by a receipt.
 func (r *records) idem(ctx context.Context, p idPrefix) (cid.Hash, error) {

@@ -73,7 +73,10 @@ func (o *receiptsListOptions) list(ctx context.Context) error {
 		t := term.NewTable("TIME", "TOOL", "STATUS", "ID", "RECEIPT").Right(2)
 		for _, rec := range commits {
 			x, err := newListedReceipt(ctx, r, rec)
-			if err != nil {
+			switch {
+			case err != nil && !absent(err) && unreadable(err):
+				return err
+			case err != nil:
 				bad = append(bad, damaged(rec, err))
 				continue
 			}
@@ -159,7 +162,11 @@ func (o *receiptsShowOptions) show(ctx context.Context, arg string) error {
 		return usagef("--json and --raw exclude each other")
 	}
 	return o.withRecords(func(_ *node.Node, r *records) error {
-		_, raw, err := r.receipt(ctx, p)
+		id, err := r.receiptID(ctx, p)
+		if err != nil {
+			return err
+		}
+		raw, err := r.receipt(ctx, id)
 		switch {
 		case err != nil:
 			return err

@@ -59,7 +59,7 @@ and only "valid" ends with exit code 0.`,
 		RunE:    func(cmd *cobra.Command, list []string) error { return o.verify(cmd.Context(), list[0]) },
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
-	return exits(cmd, 3, 6, 7)
+	return exits(cmd, 3, 4, 6, 7)
 }
 
 // The states of a check, which are also verdicts, from bad to good.
@@ -89,16 +89,19 @@ type checkState struct {
 
 func (o *receiptsVerifyOptions) verify(ctx context.Context, arg string) error {
 	return o.withRecords(func(n *node.Node, r *records) error {
-		raw, err := o.read(ctx, r, arg)
+		known, err := executors(n)
+		if err != nil {
+			return err
+		}
 		v := &verificationView{Schema: "mythos.receipt.verification/1", Verdict: stateValid, Checks: []checkState{}}
+		raw, bad, err := o.read(ctx, r, arg)
 		switch {
-		case errors.Is(err, ledger.ErrCorrupt): // the ledger's receipt has other bytes
-			err = v.add("receipt", err)
-		case err == nil:
-			var known knownExecutors
-			if known, err = executors(n); err == nil {
-				err = v.checkAll(ctx, r, known, raw)
-			}
+		case err != nil:
+			return err
+		case bad != nil:
+			err = v.add("receipt", bad)
+		default:
+			err = v.checkAll(ctx, r, known, raw)
 		}
 		if err != nil {
 			return err
@@ -111,17 +114,26 @@ func (o *receiptsVerifyOptions) verify(ctx context.Context, arg string) error {
 	})
 }
 
-// read returns the receipt that an argument names, unchecked if it is a file.
-func (o *receiptsVerifyOptions) read(ctx context.Context, r *records, arg string) ([]byte, error) {
+// read returns the receipt that an argument names, unchecked if it is a file;
+// bad says that the ledger holds other bytes under the receipt's id.
+func (o *receiptsVerifyOptions) read(ctx context.Context, r *records, arg string) (raw []byte, bad, err error) {
 	p, err := parseID(arg)
 	if err != nil && !strings.HasPrefix(arg, "sha256:") {
-		return o.readInput(arg, maxReceipt)
+		raw, err = o.readInput(arg, maxReceipt)
+		return raw, nil, err
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	_, raw, err := r.receipt(ctx, p)
-	return raw, err
+	id, err := r.receiptID(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err = r.receipt(ctx, id)
+	if errors.Is(err, ledger.ErrCorrupt) {
+		return nil, err, nil
+	}
+	return raw, nil, err
 }
 
 // knownExecutors reports whether a receipt's signer is an executor that this
@@ -186,14 +198,12 @@ func (v *verificationView) add(check string, err error) error {
 	}
 	code := fault.CodeOf(err)
 	state := stateInvalid
-	switch entry, tableErr := lookUp(code); {
-	case tableErr != nil:
-		return tableErr
+	switch {
 	case code == ErrReceiptSigner:
 		state = stateUnknown
 	case code == ErrReceiptIncomplete:
 		state = stateIncomplete
-	case code == "" || entry.Layer == "unavailable" || entry.Layer == "exhausted":
+	case unreadable(err):
 		return err
 	}
 	message := gate.FailureOf(err).Message

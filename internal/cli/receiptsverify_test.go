@@ -1,13 +1,18 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/cas/memory"
@@ -45,17 +50,22 @@ type effect struct {
 
 // soundEffect returns an effect of which everything is in order.
 func soundEffect() *effect {
-	tool := cid.Sum([]byte("tool"))
-	key := ledger.DerivedKey{RunID: "r"}.IdempotencyKey(tool, tool)
-	idem := ledger.IdemID(tool, key)
 	e := &effect{receiptKey: ownerKey}
+	e.bindTo("first")
+	return e
+}
+
+// bindTo makes e the first effect of a run.
+func (e *effect) bindTo(runID string) {
+	tool := cid.Sum([]byte("tool"))
+	key := ledger.DerivedKey{RunID: runID}.IdempotencyKey(tool, tool)
+	idem := ledger.IdemID(tool, key)
 	e.request = abi.Request{ToolID: tool, Payload: can.AppendText(nil, "q"), IdemID: idem}
 	e.response = abi.Response{Status: 200, Payload: can.AppendText(nil, "a")}
 	e.register = ledger.Register{IdemID: idem, ToolID: tool, RequestHash: cid.Sum(e.request.AppendCAN(nil)), IdempotencyKey: key}
 	e.evidence = evidence.EffectEvidence{Engine: "test"}
 	e.receipt = receipt.Receipt{ToolID: tool, RequestHash: e.register.RequestHash, IdempotencyKey: key, Status: 200}
 	e.commit = ledger.Commit{IdemID: idem, ToolID: tool, RequestHash: e.register.RequestHash, Status: 200}
-	return e
 }
 
 func sign(t *testing.T, x sig.Object, by sig.Key) ([]byte, cid.Hash) {
@@ -67,12 +77,19 @@ func sign(t *testing.T, x sig.Object, by sig.Key) ([]byte, cid.Hash) {
 	return raw, id
 }
 
-// store registers and commits the effect, after late has bent what follows from
-// the register. It returns the receipt to verify.
+// store puts the effect in a ledger of its own.
 func (e *effect) store(t *testing.T, late func(*effect)) (*records, []byte) {
 	t.Helper()
-	ctx := context.Background()
 	log := journal.Memory(time.Now)
+	raw := e.storeIn(t, log, late)
+	return &records{log, memory.New(memory.Options{}), true}, raw
+}
+
+// storeIn registers and commits the effect, after late has bent what follows
+// from the register. It returns the receipt to verify.
+func (e *effect) storeIn(t *testing.T, log ledger.Store, late func(*effect)) []byte {
+	t.Helper()
+	ctx := context.Background()
 	raw, id := sign(t, &e.register, ownerKey)
 	if err := log.Register(ctx, ledger.Registration{Body: raw, LeaseFor: 1e6}); err != nil {
 		t.Fatal(err)
@@ -110,7 +127,7 @@ func (e *effect) store(t *testing.T, late func(*effect)) (*records, []byte) {
 	if e.verify != nil {
 		receiptRaw = e.verify
 	}
-	return &records{log, memory.New(memory.Options{}), true}, receiptRaw
+	return receiptRaw
 }
 
 func known(keys ...sig.Key) knownExecutors {
@@ -260,6 +277,60 @@ func TestNoVerdict(t *testing.T) {
 	cancel()
 	if err := (&verificationView{}).checkAll(ctx, r, known(ownerKey), raw); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestDamagedReceipt changes a receipt behind the ledger's back: the list says
+// so and shows the others, and the verdict is that of a receipt, not a failure
+// to reach one.
+func TestDamagedReceipt(t *testing.T) {
+	home := t.TempDir()
+	log, err := journal.Open(context.Background(), journal.Options{Dir: filepath.Join(home, "ledger"), Clock: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := soundEffect().storeIn(t, log, func(*effect) {})
+	second := soundEffect()
+	second.bindTo("second")
+	second.storeIn(t, log, func(*effect) {})
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, id, err := receipt.Decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Clone(raw)
+	changed[len(raw)/2] ^= 1
+	conn, err := sqlite.OpenConn(filepath.Join(home, "ledger", "ledger.db"), sqlite.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = sqlitex.Execute(conn, "UPDATE receipt SET body = ? WHERE id = ?", &sqlitex.ExecOptions{Args: []any{changed, id[:]}})
+	if err = errors.Join(err, conn.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args     []string
+		out, err string
+	}{
+		{[]string{"receipts", "list"}, "sha256:", "entry 1: "},
+		{[]string{"receipts", "verify", id.String()}, "verdict  invalid", "ledger_corrupt"},
+		{[]string{"receipts", "show", id.String()}, "", "ledger_corrupt"},
+	} {
+		var out, errs bytes.Buffer
+		env := Env{Out: &out, Err: &errs, Clock: time.Now, Getenv: func(name string) string {
+			return map[string]string{"MYTHOS_HOME": home}[name]
+		}}
+		if exit := Run(context.Background(), c.args, env); exit != exitVerification {
+			t.Errorf("%v: exit code %d", c.args, exit)
+		}
+		if c.args[1] == "list" && strings.Contains(out.String(), id.String()) {
+			t.Errorf("the damaged receipt is listed: %q", out.String())
+		}
+		if !strings.Contains(out.String(), c.out) || !strings.Contains(errs.String(), c.err) {
+			t.Errorf("%v: got %q and %q", c.args, out.String(), errs.String())
+		}
 	}
 }
 

@@ -87,23 +87,23 @@ func (o *storePutOptions) isPackage(path string) (bool, error) {
 	if path == "-" {
 		return false, nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return false, inputError(path, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return false, inputError(path, err)
 	case info.IsDir():
 		return true, nil
-	case !info.Mode().IsRegular():
-		return false, nil // a pipe: what is read from it is gone
+	case o.blob || !info.Mode().IsRegular(): // what is read from a pipe is gone
+		return false, nil
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false, inputError(path, err)
+	}
+	defer f.Close()
 	head := make([]byte, 2)
 	_, err = io.ReadFull(f, head)
-	return err == nil && !o.blob && head[0] == 0x1f && head[1] == 0x8b, nil
+	return err == nil && head[0] == 0x1f && head[1] == 0x8b, nil
 }
 
 func (o *storePutOptions) putPackage(ctx context.Context, n *node.Node, path string) (v putView, err error) {

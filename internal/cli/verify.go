@@ -12,6 +12,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 	"github.com/mythos-run/mythos/runtime/node"
+	"github.com/mythos-run/mythos/runtime/pack"
 )
 
 const exitVerification = 3
@@ -123,6 +124,9 @@ func (v verifyView) failure(pkg string) error {
 	}
 	if n := len(v.Failures); n > 1 {
 		err.Message += moreFailures(n - 1)
+	}
+	if f.Code == pack.ErrNotFound {
+		return err // nothing was there to verify
 	}
 	return &failures{[]error{err}, exitVerification}
 }
