@@ -128,7 +128,7 @@ func TestReport(t *testing.T) {
 		"interrupt": {stopped, context.Canceled, 130, "mythos: error: stopped by a signal (interrupted)\n"},
 		"interrupted module": {
 			stopped, fault.New(executor.ErrTimeout, "stopped"), 130,
-			"mythos: error: stopped by a signal: stopped (module_timeout) (interrupted)\n",
+			"mythos: error: stopped by a signal: stopped (interrupted)\n",
 		},
 		"interrupted in doubt": {stopped, fault.New(ledger.ErrInDoubt, "who knows"), 130, "mythos: error: who knows (effect_in_doubt)\nmythos: hint: "},
 		"not trusted to print": {

@@ -48,7 +48,7 @@ func (x *examination) folder(name, dir string) checkup {
 		return ill(name, statusFail, dir+" is not a folder", "Move the file away, or set MYTHOS_HOME.")
 	}
 	if err := writable(dir); err != nil {
-		return ill(name, statusFail, err.Error(), fmt.Sprintf("Run: chmod u+rwx %q", dir))
+		return ill(name, statusFail, err.Error(), fmt.Sprintf("Run: chmod u+rwx %q; if its disk is read-only, set MYTHOS_HOME to a folder on another.", dir))
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return ill(name, statusWarn, fmt.Sprintf("%s has mode %#o: others may enter it", dir, mode), fmt.Sprintf("Run: chmod 700 %q", dir))
@@ -138,7 +138,7 @@ func (x *examination) store(ctx context.Context) checkup {
 		return healthy("object store", "is made on first use")
 	}
 	if err := writable(dir); err != nil {
-		return ill("object store", statusFail, err.Error(), fmt.Sprintf("Run: chmod u+rwx %q", dir))
+		return ill("object store", statusFail, err.Error(), fmt.Sprintf("Run: chmod u+rwx %q; if its disk is read-only, set MYTHOS_HOME to a folder on another.", dir))
 	}
 	return healthy("object store", dir)
 }
@@ -162,7 +162,7 @@ func (x *examination) ledger(ctx context.Context) (c checkup) {
 	}
 	dir := filepath.Join(x.Paths.Data, "ledger")
 	if err := writable(dir); err != nil {
-		return ill("ledger", statusFail, err.Error(), fmt.Sprintf("Run: chmod u+rwx %q", dir))
+		return ill("ledger", statusFail, err.Error(), fmt.Sprintf("Run: chmod u+rwx %q; if its disk is read-only, set MYTHOS_HOME to a folder on another.", dir))
 	}
 	return healthy("ledger", dir+" can be read and its schema is known")
 }

@@ -41,7 +41,7 @@ for packages that were packed under this MYTHOS_HOME.`,
 	f.StringVar(&o.Key, "key", "", "the key that signs: a key `FILE`, env:NAME or fd:N (default the local dev key)")
 	f.BoolVar(&o.AllowSecrets, "allow-secrets", false, "pack files that look like private keys or passwords")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	return exits(cmd, 3, 6, 7)
+	return exits(cmd, 3, 4, 6, 7)
 }
 
 // packView is the object that pack --json prints.

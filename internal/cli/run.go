@@ -104,12 +104,16 @@ func (o *runOptions) run(ctx context.Context) error {
 		progress.Update("waiting for %s, which runs elsewhere until %s", tool, until.Format(time.RFC3339))
 	}
 	err = o.withNode(func(n *node.Node) error {
-		if o.RunID == "" {
+		fresh := o.RunID == ""
+		if fresh {
 			o.RunID = n.NewRunID()
 		}
 		r, err := n.Run(ctx, o.RunOptions)
 		progress.Done()
 		if err != nil {
+			if fresh && resumable(err) {
+				o.note("this was run %s: with --run-id %s the same command continues it", o.RunID, o.RunID)
+			}
 			return err
 		}
 		if err := o.print(r); err != nil {
@@ -118,6 +122,17 @@ func (o *runOptions) run(ctx context.Context) error {
 		return outcome(r.Result)
 	})
 	return errors.Join(err, log.close())
+}
+
+// resumable reports whether a run that failed may have effects behind it, so
+// that its id matters.
+func resumable(err error) bool {
+	entry, _ := lookUp(fault.CodeOf(err))
+	switch entry.Exit {
+	case 5, 7, exitModule, exitInterrupted:
+		return true
+	}
+	return errors.Is(err, context.Canceled)
 }
 
 // readInput parses --input.

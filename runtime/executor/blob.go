@@ -137,6 +137,8 @@ func (r *run) readBlob(ctx context.Context, ref blob.Ref) ([]byte, error) {
 	return respond(can.AppendBytes(nil, b)), nil
 }
 
+// readChunk reads what the capability was checked for: the byte range of chunk i
+// follows from the ref, so the ref must tell the truth about the tree.
 func (r *run) readChunk(ctx context.Context, ref blob.Ref, i uint64) ([]byte, error) {
 	if i >= uint64(ref.Chunks) {
 		return abi.Fail(416, string(CodeBlobChunkRange), ""), nil
@@ -145,21 +147,24 @@ func (r *run) readChunk(ctx context.Context, ref blob.Ref, i uint64) ([]byte, er
 	if err != nil {
 		return missing(err)
 	}
+	if t := src.Tree(); t.Size != ref.Size || t.Chunks != uint64(ref.Chunks) || t.ChunkSize != blobChunkSize {
+		return missing(fault.New(blob.ErrSize, "the ref is not of the tree"))
+	}
 	b, err := src.Chunk(i)
 	if err != nil {
 		return missing(err)
 	}
-	if len(b) > maxBlob {
-		return abi.Fail(413, string(CodeBlobTooLarge), ""), nil
-	}
 	return respond(can.AppendBytes(nil, b)), nil
 }
 
-// missing answers 404 for a blob that is not there; any other failure is one of
-// the store.
+// missing answers 404 for a blob that the store does not have: not at all, or not
+// as the ref says. A failure of the store is no answer.
 func missing(err error) ([]byte, error) {
-	if errors.Is(err, cas.ErrNotFound) {
-		return abi.Fail(404, string(CodeBlobMissing), ""), nil
+	code := fault.CodeOf(err)
+	for _, failed := range []error{cas.ErrUnavailable, cas.ErrCorrupt, context.Canceled, context.DeadlineExceeded} {
+		if code == "" || errors.Is(err, failed) {
+			return nil, err
+		}
 	}
-	return nil, err
+	return abi.Fail(404, string(CodeBlobMissing), ""), nil
 }

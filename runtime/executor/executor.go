@@ -73,7 +73,8 @@ type Config struct {
 	NoWait bool
 	// OnWait is told when an effect waits for a lease; may be nil.
 	OnWait func(tool string, until time.Time)
-	// OnLog receives what a module logged; variant is "" for the default. May be nil.
+	// OnLog receives what a module logged; variant is "" for the default. It is
+	// called by as many goroutines as there are runs. May be nil.
 	OnLog func(tool, variant string, log []byte)
 	// Step is called before every step of the pipeline with its name, for tests
 	// that end the process there; may be nil.
@@ -94,9 +95,24 @@ func New(c Config) (*Executor, error) {
 	}
 	e := &Executor{Config: c, runners: map[uint8]runner.Runner{}}
 	for _, r := range c.Runners {
+		if e.runners[r.Kind()] != nil {
+			return nil, fault.New(ErrConfig, "two runners for modules of kind %d", r.Kind())
+		}
 		e.runners[r.Kind()] = r
 	}
 	return e, nil
+}
+
+// Check reports why a run would be refused before anything of it is written. It
+// uses Key, Authority and Platform of c alone, so that a caller can ask before it
+// opens a ledger.
+func Check(c Config, pkg *gate.Package, req Request) error {
+	r := &run{Executor: &Executor{Config: c}, pkg: pkg, req: req}
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	_, err := r.program.Inputs(r.entry.Task.TaskID, req.Inputs)
+	return err
 }
 
 // Request names a task to run.

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/mythos-run/mythos/runtime/libs/abi"
@@ -22,7 +23,7 @@ type answer struct {
 
 // invoke runs the tool under its lease. An error means that there is nothing to
 // commit; release decides what it says about the effect.
-func (r *run) invoke(ctx context.Context, c *call, a *attempt) (*answer, error) {
+func (r *run) invoke(ctx context.Context, c *call) (*answer, error) {
 	r.step("invoke")
 	if c.binding == nil {
 		raw, err := r.builtin(ctx, c)
@@ -31,11 +32,9 @@ func (r *run) invoke(ctx context.Context, c *call, a *attempt) (*answer, error) 
 		}
 		return r.judge(c, runner.Result{Outcome: runner.Answered, Response: raw, Engine: builtinEngine})
 	}
-	stop := r.heartbeat(ctx, c, a)
-	defer stop()
 	result, err := r.runners[c.binding.Module.Kind].Run(ctx, r.runnerCall(c))
 	if err != nil {
-		return nil, err
+		return nil, fault.New(ErrNotStarted, "%w", err) // nothing of the module ran
 	}
 	if r.OnLog != nil && len(result.Log) > 0 {
 		r.OnLog(c.name, c.variant(), result.Log)
@@ -96,9 +95,9 @@ func failed(res runner.Result, status uint16, code fault.Code) *answer {
 	return &answer{x.AppendCAN(nil), x, res}
 }
 
-// heartbeat extends the lease while the module runs, and returns a function
-// that ends it and waits.
-func (r *run) heartbeat(ctx context.Context, c *call, a *attempt) (stop func()) {
+// heartbeat extends the lease from the register to the commit, and returns a
+// function that ends it and waits.
+func (r *run) heartbeat(ctx context.Context, c *call, a *register) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -112,7 +111,7 @@ func (r *run) heartbeat(ctx context.Context, c *call, a *attempt) (stop func()) 
 			case <-tick.C:
 				// A lease that cannot be extended still stands until it expires; the
 				// commit is what counts, and it carries the fencing token.
-				_ = r.Ledger.Extend(ctx, a.registerID, c.lease())
+				_ = r.Ledger.Extend(ctx, a.id, c.lease())
 			}
 		}
 	}()
@@ -125,15 +124,19 @@ func (r *run) heartbeat(ctx context.Context, c *call, a *attempt) (stop func()) 
 // release records what the failure of an invocation says about its effect and
 // returns the fault. Where no outside effect was possible the id is free to
 // retry; otherwise nobody knows, and the owner says so.
-func (r *run) release(ctx context.Context, c *call, a *attempt, cause error) error {
+func (r *run) release(ctx context.Context, c *call, a *register, cause error) error {
 	outcome := uint8(ledger.OutcomeNotInvoked)
 	stop := cause
-	if !c.harmless() && !errors.Is(cause, ErrNotStarted) {
+	switch {
+	case !c.harmless() && !errors.Is(cause, ErrNotStarted):
 		outcome = ledger.OutcomeDoubt
 		stop = fault.New(ledger.ErrInDoubt, "nobody knows whether the effect happened: %w", cause)
+	case ctx.Err() != nil && (errors.Is(cause, ErrNotStarted) || errors.Is(cause, ErrTimeout)):
+		// Not the module's limit but the run's own end stopped it.
+		stop = fmt.Errorf("the module was stopped: %w", context.Cause(ctx))
 	}
 	x := ledger.Resolution{
-		IdemID: c.idem, RegisterID: a.registerID, Outcome: outcome,
+		IdemID: c.idem, RegisterID: a.id, Outcome: outcome,
 		Reason: string(fault.CodeOf(cause)), Time: r.now(),
 	}
 	if x.Reason == "" {
@@ -141,7 +144,7 @@ func (r *run) release(ctx context.Context, c *call, a *attempt, cause error) err
 	}
 	raw, _, err := sig.Sign(&x, r.Key)
 	if err != nil {
-		return errors.Join(cause, err)
+		return errors.Join(stop, err)
 	}
 	r.step("release")
 	if err := r.Ledger.Resolve(context.WithoutCancel(ctx), raw, r.recordID, false); err != nil {
@@ -160,6 +163,9 @@ func (c *call) harmless() bool {
 // conflict keeps one mark that the id was used for two requests, and returns
 // the refusal.
 func (r *run) conflict(ctx context.Context, c *call, v ledger.View, refusal error) error {
+	if v.Marked {
+		return refusal
+	}
 	return r.mark(ctx, ledger.Divergence{
 		IdemID: c.idem, ToolID: c.Tool, ReasonCode: ledger.ReasonRequest,
 		Evidence: []cid.Hash{v.RegisterID, c.requestHash},

@@ -107,6 +107,12 @@ func (b *bench) load(s packtest.Spec) *gate.Package {
 
 func load(t *testing.T, p packtest.Package) *gate.Package {
 	t.Helper()
+	return loadUnder(t, p, rings.Default(0))
+}
+
+// loadUnder takes a package through the gate under a policy for ring 0.
+func loadUnder(t *testing.T, p packtest.Package, policy *rings.Policy) *gate.Package {
+	t.Helper()
 	trust, err := gate.NewTrust([]gate.TrustEntry{
 		{Role: sig.Publisher, Keys: []sig.AgentID{p.Signer}},
 		{Role: sig.Policy, Keys: []sig.AgentID{policyKey.Agent()}},
@@ -114,7 +120,6 @@ func load(t *testing.T, p packtest.Package) *gate.Package {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy := rings.Default(0)
 	if _, err := rings.Sign(policy, policyKey); err != nil {
 		t.Fatal(err)
 	}

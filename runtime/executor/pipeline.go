@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/mythos-run/mythos/runtime/libs/abi"
@@ -28,6 +29,8 @@ type call struct {
 	idem        cid.Hash
 	request     []byte // canonical ToolRequest
 	requestHash cid.Hash
+
+	told bool // OnWait was called
 }
 
 // finished is an effect whose receipt is durable.
@@ -57,44 +60,68 @@ func (r *run) Effect(ctx context.Context, ec ir.EffectCall) (ir.EffectResult, er
 // ran; the caller gets the outcome that stands.
 var errSuperseded = errors.New("superseded")
 
+// maxRounds bounds how often an id may move on under an effect.
+const maxRounds = 50
+
+// perform takes an effect from its proofs to its receipt. Whenever the id moved
+// on meanwhile, or somebody else's lease was waited for, it starts over, proofs
+// included: they must hold when they are spent.
 func (r *run) perform(ctx context.Context, c *call) (*finished, error) {
-	proofs, err := r.authorise(c)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		view, err := r.consult(ctx, c)
+	for round := 0; ; {
+		proofs, err := r.authorise(c)
 		if err != nil {
 			return nil, err
 		}
-		if view.Phase == ledger.Committed {
-			return r.replay(ctx, c, view)
-		}
-		a, err := r.register(ctx, c, proofs, view)
+		view, waited, err := r.consult(ctx, c)
 		switch {
-		case errors.Is(err, ledger.ErrEntry), errors.Is(err, ledger.ErrInProgress) && !r.NoWait:
-			continue // the id moved on between look-up and register
 		case err != nil:
 			return nil, err
+		case waited:
+			continue
+		case view.Phase == ledger.Committed:
+			return r.replay(ctx, c, view)
 		}
-		done, err := r.finish(ctx, c, a)
-		if !errors.Is(err, errSuperseded) {
-			return done, err
+		reg, err := r.register(ctx, c, proofs, view)
+		if err == nil {
+			var done *finished
+			if done, err = r.finish(ctx, c, reg); !errors.Is(err, errSuperseded) {
+				return done, err
+			}
+		} else if !movedOn(err) {
+			return nil, err
+		}
+		if round++; round == maxRounds {
+			return nil, fault.New(ledger.ErrInProgress, "others came first %d times: %w", round, err)
+		}
+		if err := pause(ctx, min(time.Duration(round)*time.Millisecond, 20*time.Millisecond)); err != nil {
+			return nil, err
 		}
 	}
 }
 
+// movedOn reports whether a register was refused because it was decided on an
+// older state of its id.
+func movedOn(err error) bool {
+	return errors.Is(err, ledger.ErrEntry) || errors.Is(err, ledger.ErrInProgress) || errors.Is(err, ledger.ErrConflict)
+}
+
 // finish is the part of the pipeline after a register stands.
-func (r *run) finish(ctx context.Context, c *call, a *attempt) (*finished, error) {
-	answer, err := r.invoke(ctx, c, a)
+func (r *run) finish(ctx context.Context, c *call, reg *register) (*finished, error) {
+	stop := r.heartbeat(ctx, c, reg)
+	defer stop()
+	ans, err := r.invoke(ctx, c)
 	if err != nil {
-		return nil, r.release(ctx, c, a, err)
+		return nil, r.release(ctx, c, reg, err)
 	}
-	done, items, err := r.receipt(c, a, answer)
+	done, items, err := r.receipt(ctx, c, reg, ans)
 	if err != nil {
-		return nil, err
+		return nil, r.release(ctx, c, reg, err)
 	}
-	return done, r.commit(ctx, c, a, done, items)
+	err = r.commit(ctx, c, reg, done, items)
+	if err == nil || errors.Is(err, errSuperseded) || errors.Is(err, ledger.ErrDivergent) {
+		return done, err
+	}
+	return nil, r.release(ctx, c, reg, err)
 }
 
 // resolve finds the tool and its variant and makes the request.
@@ -150,43 +177,48 @@ func (r *run) identify(c *call) error {
 	return nil
 }
 
-// consult looks the id up and decides; it returns a view that is committed, or
-// one after which a register may be tried.
-func (r *run) consult(ctx context.Context, c *call) (ledger.View, error) {
+// consult looks the id up and decides: the view is committed, or one after which
+// a register may be tried. waited says that it is neither, and that the lease
+// which stood in the way may be over.
+func (r *run) consult(ctx context.Context, c *call) (view ledger.View, waited bool, err error) {
 	r.step("consult")
-	told := false
-	for {
-		view, err := r.Ledger.Lookup(ctx, c.idem)
-		if err != nil {
-			return view, err
-		}
-		decision, err := view.Decide(c.requestHash, view.Live, c.retry)
-		switch {
-		case errors.Is(err, ledger.ErrConflict):
-			return view, r.conflict(ctx, c, view, err)
-		case err != nil:
-			return view, err
-		case decision != ledger.Wait:
-			return view, nil
-		case r.NoWait:
-			return view, fault.New(ledger.ErrInProgress, "register %s holds a lease until %s", view.RegisterID, until(view).Format(time.RFC3339))
-		}
-		if !told && r.OnWait != nil {
-			r.OnWait(c.name, until(view))
-		}
-		told = true
-		if err := r.waitLease(ctx, view); err != nil {
-			return view, err
-		}
+	if view, err = r.Ledger.Lookup(ctx, c.idem); err != nil {
+		return view, false, err
 	}
+	decision, err := view.Decide(c.requestHash, view.Live, c.retry)
+	switch {
+	case errors.Is(err, ledger.ErrConflict):
+		return view, false, r.conflict(ctx, c, view, err)
+	case err != nil:
+		return view, false, aboutEffect(c, err)
+	case decision != ledger.Wait:
+		return view, false, nil
+	case r.NoWait:
+		return view, false, aboutEffect(c, fault.New(ledger.ErrInProgress, "register %s holds a lease until %s", view.RegisterID, until(view).Format(time.RFC3339)))
+	}
+	if !c.told && r.OnWait != nil {
+		r.OnWait(c.name, until(view))
+	}
+	c.told = true
+	// The other invocation may end, or die and be resolved, before its lease does.
+	left := time.Duration(max(view.LeaseExpires-r.now(), 1000)) * time.Microsecond
+	return view, true, pause(ctx, min(left, 100*time.Millisecond))
+}
+
+// aboutEffect names the effect that the ledger refuses as "mythos ledger show"
+// takes it.
+func aboutEffect(c *call, err error) error {
+	var e *fault.Error
+	if errors.As(err, &e) && e.Subject == "" {
+		return e.About("id " + c.idem.String())
+	}
+	return err
 }
 
 func until(v ledger.View) time.Time { return time.UnixMicro(v.LeaseExpires).UTC() }
 
-// waitLease waits until the lease may be over, or a tenth of a second: the
-// other invocation may commit sooner.
-func (r *run) waitLease(ctx context.Context, v ledger.View) error {
-	d := min(time.Duration(max(v.LeaseExpires-r.now(), 1000))*time.Microsecond, 100*time.Millisecond)
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -232,11 +264,11 @@ func (c *call) callerKey() []byte {
 	return can.AppendBytes(nil, c.Key)
 }
 
-// describe says which effect an error is about.
+// describe says which effect an error is about. What other errors stand beside
+// it, or around it, stays.
 func describe(c *call, err error) error {
-	var e *fault.Error
-	if errors.As(err, &e) && e.Subject == "" {
+	if e, ok := err.(*fault.Error); ok && e.Subject == "" {
 		return e.About("effect " + c.name)
 	}
-	return err
+	return fmt.Errorf("effect %s: %w", c.name, err)
 }

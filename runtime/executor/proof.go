@@ -3,6 +3,9 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"strings"
 
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/caps"
@@ -12,15 +15,17 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
-// grant is a proof that covers an effect.
-type grant struct {
-	caps.Grant
-	checkedAt int64
+// candidate is a proof that might cover a use, and why it does not, if so.
+type candidate struct {
+	id    cid.Hash // of the leaf
+	grant caps.Grant
+	now   int64 // when it was checked, microseconds
+	err   error
 }
 
-// authorise returns the proofs that cover the effect, in the order in which
-// they are to be tried: ascending by leaf cap id.
-func (r *run) authorise(c *call) ([]grant, error) {
+// authorise returns the proofs that might cover the effect, in the order in which
+// they are to be tried: ascending by leaf cap id. One at least does.
+func (r *run) authorise(c *call) ([]candidate, error) {
 	r.step("authorise")
 	use, err := r.use(c)
 	if err != nil {
@@ -29,35 +34,48 @@ func (r *run) authorise(c *call) ([]grant, error) {
 	return r.covering(use)
 }
 
-// covering tries the proofs that are candidates for a use. If none holds, the
-// first one's denial is the answer (RFC-MYTHOS-0008 §3).
-func (r *run) covering(use caps.Use) ([]grant, error) {
-	var ok []grant
-	var denied error
+// covering checks the candidates for a use (RFC-MYTHOS-0008 §3).
+func (r *run) covering(use caps.Use) ([]candidate, error) {
+	var list []candidate
+	refused := true
 	for _, p := range r.proofs {
-		if !candidate(p, use) {
+		if !isCandidate(p, use) {
 			continue
 		}
-		g, err := p.Check(use)
-		switch {
-		case err == nil:
-			ok = append(ok, grant{g, use.Now})
-		case denied == nil:
-			denied = err
+		x := candidate{id: p.LeafID(), now: use.Now}
+		if x.grant, x.err = p.Check(use); x.err == nil {
+			if err := r.pkg.Policy().AdmitCap(use.Kind); err != nil {
+				x.err = fault.New(caps.ErrScope, "%w", err)
+			}
 		}
+		refused = refused && x.err != nil
+		list = append(list, x)
 	}
 	switch {
-	case len(ok) > 0:
-		return ok, nil
-	case denied != nil:
-		return nil, denied
+	case len(list) == 0:
+		return nil, fault.New(ErrCapMissing, "no capability of kind %s is at hand for it", caps.KindName(use.Kind))
+	case refused:
+		return nil, denied(list)
 	}
-	return nil, fault.New(ErrCapMissing, "no capability of kind %s is at hand for it", caps.KindName(use.Kind))
+	return list, nil
 }
 
-// candidate reports whether a proof's leaf is of the use's kind and, for a call,
+// denied is the refusal when no candidate holds: the first one's, and it names
+// the rest.
+func denied(list []candidate) error {
+	if len(list) == 1 {
+		return list[0].err
+	}
+	var rest strings.Builder
+	for _, x := range list[1:] {
+		fmt.Fprintf(&rest, "; capability %s: %s", x.id, fault.CodeOf(x.err))
+	}
+	return fault.New(fault.CodeOf(list[0].err), "%w%s", list[0].err, rest.String())
+}
+
+// isCandidate reports whether a proof's leaf is of the use's kind and, for a call,
 // names the tool.
-func candidate(p *caps.Chain, use caps.Use) bool {
+func isCandidate(p *caps.Chain, use caps.Use) bool {
 	if p.Kind() != use.Kind || use.Call == nil {
 		return p.Kind() == use.Kind
 	}
@@ -92,24 +110,26 @@ func (r *run) trusted(a sig.AgentID) bool {
 // RequireCap answers the IR's REQUIRE_CAP: a proof of that kind must cover the
 // scope. It spends nothing.
 func (r *run) RequireCap(_ context.Context, kind uint64, scope []byte) error {
+	if kind > math.MaxUint8 {
+		return fault.New(ErrCapMissing, "no capability is of kind %d", kind)
+	}
 	_, err := r.covering(caps.Use{Kind: uint8(kind), Scope: scope, Subject: r.Key.Agent(), Now: r.now(), Authority: r.trusted})
 	return err
 }
 
-// attempt is a register that stands.
-type attempt struct {
-	register   ledger.Register
-	registerID cid.Hash
-	grant      grant
+// register is a register that stands and the proof that was spent on it.
+type register struct {
+	id    cid.Hash
+	proof candidate
 }
 
 // register writes the register and spends the first proof that still has calls
 // left.
-func (r *run) register(ctx context.Context, c *call, grants []grant, v ledger.View) (*attempt, error) {
-	retry := uint8(c.retry)
+func (r *run) register(ctx context.Context, c *call, proofs []candidate, v ledger.View) (*register, error) {
+	retry, now := uint8(c.retry), r.now()
 	x := ledger.Register{
 		IdemID: c.idem, ToolID: c.Tool, RequestHash: c.requestHash, IdempotencyKey: c.key,
-		LeaseExpiresAt: r.now() + c.lease(), TimeObserved: r.now(), Retry: &retry,
+		LeaseExpiresAt: now + c.lease(), TimeObserved: now, Retry: &retry,
 	}
 	if v.Attempt > 0 {
 		n, previous := v.Attempt, v.RegisterID
@@ -122,18 +142,25 @@ func (r *run) register(ctx context.Context, c *call, grants []grant, v ledger.Vi
 	if err := r.storeBlob(ctx, c); err != nil {
 		return nil, err
 	}
-	for _, g := range grants {
-		spend := make([]ledger.Spend, len(g.Spend))
-		for i, s := range g.Spend {
+	for i := range proofs {
+		p := &proofs[i]
+		if p.err != nil {
+			continue
+		}
+		spend := make([]ledger.Spend, len(p.grant.Spend))
+		for i, s := range p.grant.Spend {
 			spend[i] = ledger.Spend{CapID: s.CapID, Max: s.Max}
 		}
 		r.step("register")
-		err = r.Ledger.Register(ctx, ledger.Registration{Body: raw, Run: r.recordID, Spend: spend, LeaseFor: c.lease()})
-		if !errors.Is(err, ledger.ErrExhausted) {
-			return &attempt{x, id, g}, err
+		p.err = r.Ledger.Register(ctx, ledger.Registration{Body: raw, Run: r.recordID, Spend: spend, LeaseFor: c.lease()})
+		switch {
+		case p.err == nil:
+			return &register{id, *p}, nil
+		case !errors.Is(p.err, ledger.ErrExhausted):
+			return nil, p.err
 		}
 	}
-	return nil, err
+	return nil, denied(proofs)
 }
 
 // lease is the span of a lease in microseconds.

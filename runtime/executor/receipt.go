@@ -3,7 +3,9 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/libs/abi"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/evidence"
@@ -17,9 +19,9 @@ import (
 // go to the object store first (RFC-MYTHOS-0006 §14).
 const maxItem = 64 << 10
 
-// receipt hashes what happened, signs it and lists the objects that the commit
-// makes durable.
-func (r *run) receipt(c *call, a *attempt, ans *answer) (*finished, [][]byte, error) {
+// receipt hashes what happened, signs it and returns the objects that the commit
+// makes durable; the large ones are so already.
+func (r *run) receipt(ctx context.Context, c *call, a *register, ans *answer) (*finished, []ledger.Item, error) {
 	r.step("receipt")
 	ev := r.evidence(c, a, ans)
 	evRaw := ev.AppendCAN(nil)
@@ -32,20 +34,21 @@ func (r *run) receipt(c *call, a *attempt, ans *answer) (*finished, [][]byte, er
 	if done.receipt, done.receiptID, err = sig.Sign(&x, r.Key); err != nil {
 		return nil, nil, err
 	}
-	items := [][]byte{c.request, ans.raw, evRaw}
+	objects := [][]byte{c.request, ans.raw, evRaw}
 	if len(ans.result.Log) > 0 {
-		items = append(items, ans.result.Log)
+		objects = append(objects, ans.result.Log)
 	}
-	return done, items, nil
+	items, err := r.spill(context.WithoutCancel(ctx), objects...)
+	return done, items, err
 }
 
 // evidence says exactly what ran and by what right.
-func (r *run) evidence(c *call, a *attempt, ans *answer) evidence.EffectEvidence {
+func (r *run) evidence(c *call, a *register, ans *answer) evidence.EffectEvidence {
 	ev := evidence.EffectEvidence{
 		PackageID: r.pkg.ID(), ManifestCID: r.pkg.ManifestCID(), RunRecord: r.recordID, Ordinal: c.Ordinal,
-		RegisterID: a.registerID, Engine: ans.result.Engine, FuelSchedule: ans.result.FuelSchedule,
-		FuelUsed: ans.result.FuelUsed, SandboxLevel: ans.result.SandboxLevel, CapIDs: a.grant.CapIDs,
-		PolicyID: r.pkg.Policy().PolicyID, CheckedAt: a.grant.checkedAt,
+		RegisterID: a.id, Engine: ans.result.Engine, FuelSchedule: ans.result.FuelSchedule,
+		FuelUsed: ans.result.FuelUsed, SandboxLevel: ans.result.SandboxLevel, CapIDs: a.proof.grant.CapIDs,
+		PolicyID: r.pkg.Policy().PolicyID, CheckedAt: a.proof.now,
 	}
 	if c.binding != nil {
 		ev.Variant, ev.ModuleKind = c.binding.Variant, c.binding.Module.Kind
@@ -59,15 +62,11 @@ func (r *run) evidence(c *call, a *attempt, ans *answer) evidence.EffectEvidence
 }
 
 // commit makes the entry and its objects durable together.
-func (r *run) commit(ctx context.Context, c *call, a *attempt, done *finished, objects [][]byte) error {
+func (r *run) commit(ctx context.Context, c *call, a *register, done *finished, items []ledger.Item) error {
 	ctx = context.WithoutCancel(ctx) // the effect happened: its receipt must not be lost to an interrupt
-	items, err := r.spill(ctx, objects...)
-	if err != nil {
-		return err
-	}
 	x := ledger.Commit{
 		IdemID: c.idem, ToolID: c.Tool, RequestHash: c.requestHash, ResponseHash: done.hash,
-		ReceiptID: done.receiptID, Status: done.response.Status, TimeObserved: r.now(), RegisterID: &a.registerID,
+		ReceiptID: done.receiptID, Status: done.response.Status, TimeObserved: r.now(), RegisterID: &a.id,
 	}
 	raw, _, err := sig.Sign(&x, r.Key)
 	if err != nil {
@@ -136,21 +135,37 @@ func (r *run) spill(ctx context.Context, objects ...[]byte) ([]ledger.Item, erro
 // what it says and the response it names. Nothing runs and nothing is spent.
 func (r *run) replay(ctx context.Context, c *call, v ledger.View) (*finished, error) {
 	r.step("replay")
-	done, err := r.recall(ctx, c, v)
+	raw, err := r.Ledger.Receipt(ctx, v.Commit.ReceiptID)
+	if err != nil {
+		return nil, lost(err)
+	}
+	resp, err := r.object(ctx, v.Commit.ResponseHash)
+	if err != nil {
+		return nil, lost(err)
+	}
+	done, err := r.recall(c, v, raw, resp)
 	if err != nil {
 		return nil, fault.New(ledger.ErrCorrupt, "the committed effect does not check: %w", err)
 	}
 	return done, nil
 }
 
-func (r *run) recall(ctx context.Context, c *call, v ledger.View) (*finished, error) {
+// lost tells an object of a commit that is gone or damaged, which no retry brings
+// back, from one that cannot be read now.
+func lost(err error) error {
+	for _, code := range []error{ledger.ErrNoItem, ledger.ErrCorrupt, cas.ErrNotFound, cas.ErrCorrupt, cas.ErrTooLarge} {
+		if errors.Is(err, code) {
+			return fault.New(ledger.ErrCorrupt, "the committed effect has lost its receipt or response: %w", err)
+		}
+	}
+	return err
+}
+
+// recall checks a commit with its receipt and response.
+func (r *run) recall(c *call, v ledger.View, raw, response []byte) (*finished, error) {
 	x := v.Commit
 	owner, _ := v.CommitOwner(x.RegisterID)
 	if _, _, err := ledger.OpenCommit(v.CommitRaw, owner); err != nil {
-		return nil, err
-	}
-	raw, err := r.Ledger.Receipt(ctx, x.ReceiptID)
-	if err != nil {
 		return nil, err
 	}
 	var rec receipt.Receipt
@@ -159,21 +174,19 @@ func (r *run) recall(ctx context.Context, c *call, v ledger.View) (*finished, er
 	case err != nil:
 		return nil, err
 	case !rec.Signer.Equal(owner), !r.TrustedExecutor(rec.Signer):
-		return nil, fault.New(ledger.ErrCorrupt, "the receipt is signed by %s, which is not the register's owner or no trusted executor", rec.Signer.KeyID())
+		return nil, fmt.Errorf("the receipt is signed by %s, which is not the register's owner or no trusted executor", rec.Signer.KeyID())
 	case id != x.ReceiptID, rec.ToolID != c.Tool, rec.RequestHash != c.requestHash, rec.ResponseHash != x.ResponseHash,
 		rec.Status != x.Status, string(rec.IdempotencyKey) != string(c.key):
-		return nil, fault.New(ledger.ErrCorrupt, "receipt %s and its commit disagree", id)
+		return nil, fmt.Errorf("receipt %s and its commit disagree", id)
+	case cid.Sum(response) != x.ResponseHash:
+		return nil, fmt.Errorf("the response is not %s", x.ResponseHash)
 	}
-	respRaw, err := r.object(ctx, x.ResponseHash)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := abi.DecodeResponse(respRaw)
+	resp, err := abi.DecodeResponse(response)
 	if err != nil {
 		return nil, err
 	}
 	if resp.Status != x.Status {
-		return nil, fault.New(ledger.ErrCorrupt, "the response has status %d, its commit %d", resp.Status, x.Status)
+		return nil, fmt.Errorf("the response has status %d, its commit %d", resp.Status, x.Status)
 	}
-	return &finished{receipt: raw, receiptID: id, response: resp, responseLen: len(respRaw), hash: x.ResponseHash, replayed: true}, nil
+	return &finished{receipt: raw, receiptID: id, response: resp, responseLen: len(response), hash: x.ResponseHash, replayed: true}, nil
 }

@@ -1,8 +1,10 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/mythos-run/mythos/runtime/gate"
@@ -49,8 +51,8 @@ func (e *Executor) Run(ctx context.Context, pkg *gate.Package, req Request) (*Re
 	defer cancel()
 	outcome, err := r.program.Run(ctx, ir.RunOptions{Task: r.entry.Task.TaskID, Inputs: req.Inputs, MaxRequest: r.maxRequest}, r)
 	if err != nil {
-		if errors.Is(context.Cause(ctx), ErrDeadline) {
-			err = fault.New(ErrDeadline, "the attempt's deadline passed")
+		if cause := context.Cause(ctx); errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, ErrDeadline) {
+			err = fmt.Errorf("%w (%w)", cause, err) // somebody reported the context's error, not its cause
 		}
 		return nil, err
 	}
@@ -90,7 +92,10 @@ func (r *run) principals() error {
 		if err := p.CheckPrincipals(r.Key.Agent(), r.trusted); err != nil {
 			return err
 		}
-		authority, _ := r.Authority(p.Root(), r.pkg)
+		authority, ok := r.Authority(p.Root(), r.pkg)
+		if !ok {
+			return fault.New(caps.ErrUntrusted, "key %s is no authority any more", p.Root().KeyID())
+		}
 		holder := p.Holder().KeyID()
 		if i > 0 && (authority != r.authority || holder != r.holder) {
 			return fault.New(ErrAuthorityMixed, "the proofs name several authorities or holders; a run has one of each")
@@ -116,7 +121,7 @@ func (r *run) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	items, err := r.spill(ctx, inputs)
+	items, err := r.spillInputs(ctx, inputs)
 	if err != nil {
 		return err
 	}
@@ -130,23 +135,51 @@ func (r *run) begin(ctx context.Context) error {
 	return r.adopt(stands)
 }
 
-// adopt takes the record that stands as this run's own, if it is of the same
-// package, task, inputs and variants.
+// spillInputs puts large inputs in the object store, unless the run id is taken
+// by a run that this one is not: that refusal leaves nothing behind.
+func (r *run) spillInputs(ctx context.Context, inputs []byte) ([]ledger.Item, error) {
+	if len(inputs) > maxItem {
+		stands, err := r.Ledger.FindRun(ctx, r.authority, r.holder, r.req.RunID)
+		if err == nil {
+			_, _, err = r.same(stands)
+		}
+		if err != nil && !errors.Is(err, ledger.ErrNoItem) {
+			return nil, err
+		}
+	}
+	return r.spill(ctx, inputs)
+}
+
+// adopt takes the record that stands as this run's own.
 func (r *run) adopt(raw []byte) error {
+	stands, id, err := r.same(raw)
+	if err == nil {
+		r.record, r.recordID = stands, id
+	}
+	return err
+}
+
+// same opens a record under this run's id and checks that it is of the same
+// package, task, inputs and variants.
+func (r *run) same(raw []byte) (evidence.RunRecord, cid.Hash, error) {
 	var stands evidence.RunRecord
 	id, err := sig.Open(raw, &stands)
-	if err != nil {
-		return fault.New(ledger.ErrCorrupt, "the run record of %s: %w", r.req.RunID, err)
+	switch {
+	case err != nil:
+		return stands, id, fault.New(ledger.ErrCorrupt, "the run record of %s: %w", r.req.RunID, err)
+	case !r.TrustedExecutor(stands.Executor):
+		return stands, id, fault.New(ledger.ErrCorrupt, "the run record of %s is signed by %s, which is no trusted executor", r.req.RunID, stands.Executor.KeyID())
+	case stands.RunID != r.record.RunID, stands.Authority != r.record.Authority, stands.Holder != r.record.Holder:
+		return stands, id, fault.New(ledger.ErrCorrupt, "the run record of %s is another run's, %s", r.req.RunID, stands.RunID)
 	}
 	a, b := r.record, stands
 	for _, x := range []*evidence.RunRecord{&a, &b} {
 		x.RecordID, x.Executor, x.Time, x.Signature = cid.Hash{}, sig.AgentID{}, 0, sig.Signature{}
 	}
 	if string(a.AppendCAN(nil)) != string(b.AppendCAN(nil)) {
-		return fault.New(ledger.ErrRunClash, "run %q exists with another package, task, inputs or variants", r.req.RunID)
+		return stands, id, fault.New(ledger.ErrRunClash, "run %q exists with another package, task, inputs or variants", r.req.RunID)
 	}
-	r.record, r.recordID = stands, id
-	return nil
+	return stands, id, nil
 }
 
 // maxRequest is the limit of the tool's module; variants agree on it.
@@ -165,7 +198,7 @@ func (r *run) deadline(ctx context.Context) (context.Context, context.CancelFunc
 	if budget.DeadlineMicros == nil {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, micros(*budget.DeadlineMicros), ErrDeadline)
+	return context.WithTimeoutCause(ctx, micros(*budget.DeadlineMicros), fault.New(ErrDeadline, "the attempt's deadline passed"))
 }
 
 // seal ends the run with a signed summary, or finds the seal of an earlier
@@ -193,25 +226,40 @@ func (r *run) seal(ctx context.Context, out ir.Result) (cid.Hash, error) {
 		return cid.Hash{}, err
 	}
 	r.step("seal")
-	return cid.Sum(raw), r.Ledger.Seal(ctx, raw, r.recordID)
+	// The run has ended: an interrupt now would only hide how.
+	return cid.Sum(raw), r.Ledger.Seal(context.WithoutCancel(ctx), raw, r.recordID)
 }
 
-// standingSeal returns the CID of the seal that the run already has, or zero.
+// standingSeal returns the CID of the run's last seal if this end agrees with it,
+// or zero if the run has none. An end with other receipts is another end, as when
+// an operator has resolved a divergence, and gets a seal of its own; one with the
+// same receipts must be the same to the byte.
 func (r *run) standingSeal(ctx context.Context, want evidence.RunSeal) (cid.Hash, error) {
+	var last []byte
 	for rec, err := range r.Ledger.Records(ctx, ledger.Filter{Kinds: []ledger.Kind{ledger.KindRunSeal}, Run: &r.recordID}) {
 		if err != nil {
 			return cid.Hash{}, err
 		}
-		var got evidence.RunSeal
-		if _, err := sig.Open(rec.Body, &got); err != nil {
-			return cid.Hash{}, fault.New(ledger.ErrCorrupt, "the seal of run %s: %w", r.req.RunID, err)
-		}
-		got.ID, got.Signer, got.Time, got.Signature = cid.Hash{}, sig.AgentID{}, 0, sig.Signature{}
-		want.Time = 0
-		if string(got.AppendCAN(nil)) != string(want.AppendCAN(nil)) {
-			return cid.Hash{}, fault.New(ErrRunDivergent, "this replay of run %s does not agree with its seal", r.req.RunID)
-		}
-		return cid.Sum(rec.Body), nil
+		last = rec.Body
 	}
-	return cid.Hash{}, nil
+	if last == nil {
+		return cid.Hash{}, nil
+	}
+	var got evidence.RunSeal
+	_, err := sig.Open(last, &got)
+	if err == nil && !r.TrustedExecutor(got.Signer) {
+		err = fmt.Errorf("signed by %s, which is no trusted executor", got.Signer.KeyID())
+	}
+	if err != nil || got.RunRecord != r.recordID {
+		return cid.Hash{}, fault.New(ledger.ErrCorrupt, "the seal of run %s: %w", r.req.RunID, cmp.Or(err, errors.New("it names another run")))
+	}
+	got.ID, got.Signer, got.Time, got.Signature = cid.Hash{}, sig.AgentID{}, 0, sig.Signature{}
+	want.Time = 0
+	switch {
+	case string(got.AppendCAN(nil)) == string(want.AppendCAN(nil)):
+		return cid.Sum(last), nil
+	case got.ReceiptCount != want.ReceiptCount || want.ReceiptsRoot != nil && *got.ReceiptsRoot != *want.ReceiptsRoot:
+		return cid.Hash{}, nil
+	}
+	return cid.Hash{}, fault.New(ErrRunDivergent, "this replay of run %s has the receipts of its seal and another end", r.req.RunID)
 }

@@ -299,10 +299,23 @@ func (c *checker) program(ctx context.Context, a *manifest.Artifact) (*ir.Progra
 	}
 	for _, id := range p.Effects() {
 		if abi.BuiltinTool(id) == "" && !slices.ContainsFunc(c.u.Claims().Modules, func(b manifest.ModuleBinding) bool { return b.ToolID == id }) {
-			return nil, fault.New(ErrToolUnbound, "an effect calls tool %s, which no module of the package implements", toolName(p, id))
+			return nil, fault.New(ErrToolUnbound, "an effect calls tool %s, which no module of the package implements%s", toolName(p, id), c.nearTool(p, id))
 		}
 	}
 	return p, nil
+}
+
+// nearTool says so if a module implements a tool of that name, but not that
+// tool.
+func (c *checker) nearTool(p *ir.Program, id cid.Hash) string {
+	for _, t := range p.Tools() {
+		for _, b := range c.u.Claims().Modules {
+			if t.ToolID == id && t.Name != "" && b.Tool.Name == t.Name {
+				return "; one implements " + t.Name + " with another interface number, request type or response type"
+			}
+		}
+	}
+	return ""
 }
 
 // toolName is what the bundle calls a tool.

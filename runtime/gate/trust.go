@@ -170,12 +170,12 @@ func LoadTrust(path string) (*Trust, error) {
 		return &Trust{}, nil
 	}
 	if err != nil {
-		return nil, fault.New(ErrTrustUnreadable, "%w", err).About(path)
+		return nil, unusableTrust(path, err)
 	}
 	defer f.Close()
 	raw, err := io.ReadAll(io.LimitReader(f, MaxTrustFile+1))
 	if err != nil {
-		return nil, fault.New(ErrTrustUnreadable, "%w", err).About(path)
+		return nil, unusableTrust(path, err)
 	}
 	t, err := ParseTrust(raw)
 	var e *fault.Error
@@ -199,10 +199,10 @@ func (t *Trust) Save(path string) error {
 		}
 	}
 	if err := atomicfile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fault.New(ErrTrustUnreadable, "%w", err).About(path)
+		return unusableTrust(path, err)
 	}
 	if err := atomicfile.Write(path, raw, 0o600); err != nil {
-		return fault.New(ErrTrustUnreadable, "%w", err).About(path)
+		return unusableTrust(path, err)
 	}
 	return nil
 }
@@ -263,4 +263,14 @@ func globTokens(glob string) []string {
 		glob = glob[n:]
 	}
 	return tokens
+}
+
+// unusableTrust is a trust file that cannot be read or written. The system's
+// reason alone is kept of the cause's text: the path is the subject.
+func unusableTrust(path string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fault.New(ErrTrustUnreadable, "%w", err).About(path)
 }

@@ -14,8 +14,9 @@ import (
 
 const crashDir = "MYTHOS_TEST_CRASH_DIR"
 
-// TestCrashWriter is the child of TestKilledWriterLosesNothing: it registers
-// effects from several goroutines and prints each name once it is acknowledged.
+// TestCrashWriter is the child of TestKilledWriterLosesNothing: it registers and
+// commits effects from several goroutines and prints each name once its commit
+// is acknowledged.
 func TestCrashWriter(t *testing.T) {
 	dir := os.Getenv(crashDir)
 	if dir == "" {
@@ -28,7 +29,7 @@ func TestCrashWriter(t *testing.T) {
 		wg.Go(func() {
 			for i := 0; ; i++ {
 				name := fmt.Sprintf("%d-%d-%d", os.Getpid(), g, i)
-				if err := register(t, s, name); err != nil {
+				if err := effect(t, s, name); err != nil {
 					panic(err)
 				}
 				mu.Lock()
@@ -40,8 +41,20 @@ func TestCrashWriter(t *testing.T) {
 	wg.Wait()
 }
 
+// effect registers and commits one effect.
+func effect(t *testing.T, s ledger.Store, name string) error {
+	e := journaltest.NewEffect(t, name, ledger.Pure)
+	raw, id := e.Register(ledger.State{}, "request")
+	if err := s.Register(t.Context(), ledger.Registration{Body: raw, LeaseFor: 1e6}); err != nil {
+		return err
+	}
+	_, err := s.Commit(t.Context(), e.Commit(id, "request", "answer "+name))
+	return err
+}
+
 // TestKilledWriterLosesNothing kills a writing process several times and checks
-// that every register it acknowledged is there and the log has no gap.
+// that every commit it acknowledged is there with its receipt and response, that
+// no commit is there without them, and that the log has no gap.
 func TestKilledWriterLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	acked := map[string]bool{}
@@ -75,7 +88,7 @@ func TestKilledWriterLosesNothing(t *testing.T) {
 		_ = cmd.Wait()
 	}
 	if len(acked) < 5*40 {
-		t.Fatalf("only %d registers were acknowledged", len(acked))
+		t.Fatalf("only %d commits were acknowledged", len(acked))
 	}
 	s := open(t, dir)
 	defer s.Close()
@@ -88,12 +101,30 @@ func TestKilledWriterLosesNothing(t *testing.T) {
 			t.Fatalf("entry %d stands at %d", rec.Index, next)
 		}
 		next++
+		if rec.Kind == ledger.KindCommit {
+			wantWhole(t, s, rec.Body)
+		}
 	}
 	for name := range acked {
 		v, err := s.Lookup(t.Context(), journaltest.NewEffect(t, name, ledger.Pure).Idem())
-		if err != nil || v.Phase != ledger.Open {
-			t.Fatalf("acknowledged register %s: %s, %v", name, v.Phase, err)
+		if err != nil || v.Phase != ledger.Committed {
+			t.Fatalf("acknowledged commit %s: %s, %v", name, v.Phase, err)
 		}
 	}
 	t.Logf("%d acknowledged, %d stored, 5 kills", len(acked), next)
+}
+
+// wantWhole checks that a commit stands with its receipt and its response.
+func wantWhole(t *testing.T, s ledger.Store, commit []byte) {
+	t.Helper()
+	x, _, err := ledger.DecodeCommit(commit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Receipt(t.Context(), x.ReceiptID); err != nil {
+		t.Fatalf("a commit without its receipt: %v", err)
+	}
+	if _, err := s.Object(t.Context(), x.ResponseHash); err != nil {
+		t.Fatalf("a commit without its response: %v", err)
+	}
 }

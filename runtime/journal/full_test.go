@@ -1,8 +1,10 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -99,4 +101,121 @@ func TestRuleErrorSparesItsBatch(t *testing.T) {
 	if err := s.Seal(t.Context(), []byte{0}, [32]byte{}); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the store acknowledges after a fault: %v", err)
 	}
+}
+
+// TestRefusalAfterWriteSparesItsBatch checks that an operation which is refused
+// half way leaves nothing, and its neighbours everything.
+func TestRefusalAfterWriteSparesItsBatch(t *testing.T) {
+	s := openHere(t)
+	write := func(x tx) error { return x.add(ledger.Record{Kind: ledger.KindRunSeal, Body: []byte{0}}) }
+	half := func(x tx) error {
+		if err := write(x); err != nil {
+			return err
+		}
+		return ledger.ErrEntry
+	}
+	runs := 0
+	batch := []*operation{{fn: write}, {fn: half}, {fn: func(x tx) error { runs++; return write(x) }}, {fn: half}}
+	s.writer.commit(batch)
+	for i, want := range []error{nil, ledger.ErrEntry, nil, ledger.ErrEntry} {
+		if !errors.Is(batch[i].err, want) || want == nil && batch[i].err != nil {
+			t.Errorf("operation %d: %v, want %v", i, batch[i].err, want)
+		}
+	}
+	n := 0
+	for rec, err := range s.Records(t.Context(), ledger.Filter{}) {
+		if err != nil || rec.Index != uint64(n) {
+			t.Fatalf("entry %d stands at %d, %v", n, rec.Index, err)
+		}
+		n++
+	}
+	if n != 2 || runs == 0 {
+		t.Errorf("%d entries after %d tries, want 2", n, runs)
+	}
+}
+
+// TestPanicEndsTheStore checks that a rule's bug answers every caller, keeps
+// nothing and lets nothing be acknowledged after it.
+func TestPanicEndsTheStore(t *testing.T) {
+	s := openHere(t)
+	write := func(x tx) error { return x.add(ledger.Record{Kind: ledger.KindRunSeal, Body: []byte{0}}) }
+	err := s.write(t.Context(), func(x tx) error {
+		if err := write(x); err != nil {
+			return err
+		}
+		panic("a bug")
+	})
+	if !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("got %v, want %s", err, ErrUnavailable)
+	}
+	if err := s.write(t.Context(), write); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("the store goes on after a bug: %v", err)
+	}
+	for rec, err := range s.Records(t.Context(), ledger.Filter{}) {
+		t.Errorf("entry %d was kept, %v", rec.Index, err)
+	}
+}
+
+// TestCloseFinishesWhatIsQueued closes a store while callers queue: each gets an
+// answer, and what was acknowledged is there.
+func TestCloseFinishesWhatIsQueued(t *testing.T) {
+	dir := t.TempDir()
+	clock := journaltest.NewClock()
+	s, err := Open(t.Context(), Options{Dir: dir, Clock: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const callers = 200
+	errs := make([]error, callers)
+	started := make(chan struct{}, callers)
+	var wg sync.WaitGroup
+	for i := range callers {
+		raw, _ := journaltest.NewEffect(t, fmt.Sprint(i), ledger.Pure).Register(ledger.State{}, "request")
+		wg.Go(func() {
+			started <- struct{}{}
+			errs[i] = s.Register(t.Context(), ledger.Registration{Body: raw, LeaseFor: 1e6})
+		})
+	}
+	for range callers / 2 {
+		<-started
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	s, err = Open(t.Context(), Options{Dir: dir, Clock: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i, err := range errs {
+		v, lookErr := s.Lookup(t.Context(), journaltest.NewEffect(t, fmt.Sprint(i), ledger.Pure).Idem())
+		if lookErr != nil || (err == nil) != (v.Phase == ledger.Open) || err != nil && !errors.Is(err, ErrClosed) {
+			t.Fatalf("caller %d got %v, the id is %s, %v", i, err, v.Phase, lookErr)
+		}
+	}
+}
+
+// TestEndedContextWritesNothing checks that an operation which comes after the
+// interrupt is never queued.
+func TestEndedContextWritesNothing(t *testing.T) {
+	s := openHere(t)
+	cause := errors.New("interrupted")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	for range 50 {
+		if err := s.Seal(ctx, []byte{0}, [32]byte{}); !errors.Is(err, cause) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
+func openHere(t *testing.T) *SQLite {
+	t.Helper()
+	s, err := Open(t.Context(), Options{Dir: t.TempDir(), Clock: journaltest.NewClock().Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
 }

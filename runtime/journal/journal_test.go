@@ -3,12 +3,15 @@ package journal_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -17,6 +20,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -172,6 +176,173 @@ func TestUnusableFiles(t *testing.T) {
 			_, err = journal.Open(t.Context(), options(dir, journaltest.NewClock()))
 			want(t, err, c.code)
 		})
+	}
+}
+
+// TestRefusedFilesAreLeftAlone checks that a database which is no ledger of this
+// release is refused with not one byte of it changed.
+func TestRefusedFilesAreLeftAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		sql  string
+		code fault.Code
+	}{
+		"newer":               {"PRAGMA application_id = 1297699912; PRAGMA user_version = 2; CREATE TABLE t (x)", journal.ErrSchemaNewer},
+		"somebody else's":     {"CREATE TABLE t (x)", ledger.ErrCorrupt},
+		"ours without schema": {"PRAGMA application_id = 1297699912", ledger.ErrCorrupt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			alter(t, dir, c.sql)
+			path := filepath.Join(dir, "ledger.db")
+			before, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = journal.Open(t.Context(), options(dir, journaltest.NewClock()))
+			want(t, err, c.code)
+			_, err = journal.OpenReadOnly(options(dir, journaltest.NewClock()))
+			want(t, err, c.code)
+			after, err := os.ReadFile(path)
+			if err != nil || string(after) != string(before) {
+				t.Errorf("the file was changed, %v", err)
+			}
+		})
+	}
+}
+
+// TestHalfMadeLedger checks what a process that died while it made the ledger
+// leaves: readers wait for a writer, and the next writer goes on.
+func TestHalfMadeLedger(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "ledger.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := journal.OpenReadOnly(options(dir, journaltest.NewClock()))
+	want(t, err, journal.ErrUnavailable)
+	s := open(t, dir)
+	defer s.Close()
+	if err := register(t, s, "k"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFilesArePrivate checks the mode of every file, whatever the umask.
+func TestFilesArePrivate(t *testing.T) {
+	defer unix.Umask(unix.Umask(0))
+	dir := filepath.Join(t.TempDir(), "ledger")
+	s := open(t, dir)
+	defer s.Close()
+	if err := register(t, s, "k"); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		names = append(names, d.Name())
+		return err
+	})
+	if err != nil || len(names) != 5 {
+		t.Errorf("found %q, %v; want the folder, ledger.db, -wal, -shm and ledger.lock", names, err)
+	}
+}
+
+// TestReaderWithoutWriter reads a ledger that nobody has open.
+func TestReaderWithoutWriter(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := register(t, s, "k"); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	r, err := journal.OpenReadOnly(options(dir, journaltest.NewClock()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	v, err := r.Lookup(t.Context(), journaltest.NewEffect(t, "k", ledger.Pure).Idem())
+	if err != nil || v.Phase != ledger.Open {
+		t.Errorf("phase %s, %v", v.Phase, err)
+	}
+}
+
+// TestMisplacedEntries checks that rows which are whole but stand where they do
+// not belong are damage, never an answer.
+func TestMisplacedEntries(t *testing.T) {
+	for name, sql := range map[string]string{
+		"another id's entries": `UPDATE entry SET idem = (SELECT idem FROM entry WHERE seq = 3) WHERE seq < 3; UPDATE entry SET idem = NULL WHERE seq = 3`,
+		"another id's commit":  `UPDATE entry SET idem = (SELECT idem FROM entry WHERE seq = 3) WHERE kind = 2`,
+		"unknown kind":         `UPDATE entry SET kind = 257, idem = (SELECT idem FROM entry WHERE seq = 3) WHERE seq = 1`,
+		"a run's kind":         `UPDATE entry SET kind = 6, idem = (SELECT idem FROM entry WHERE seq = 3) WHERE seq = 1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir)
+			if err := effect(t, s, "a"); err != nil {
+				t.Fatal(err)
+			}
+			if err := register(t, s, "b"); err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+			alter(t, dir, sql)
+			s = open(t, dir)
+			defer s.Close()
+			_, err := s.Lookup(t.Context(), journaltest.NewEffect(t, "b", ledger.Pure).Idem())
+			want(t, err, ledger.ErrCorrupt)
+		})
+	}
+}
+
+// TestMarkAloneTakesNothingAway checks that an outcome is not taken away by a
+// mark without the commits that contradict.
+func TestMarkAloneTakesNothingAway(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	if err := effect(t, s, "k"); err != nil {
+		t.Fatal(err)
+	}
+	e := journaltest.NewEffect(t, "k", ledger.Pure)
+	for _, reason := range []uint8{ledger.ReasonResponse, ledger.ReasonCommits} {
+		raw, _, err := sig.Sign(&ledger.Divergence{IdemID: e.Idem(), ToolID: e.Tool, ReasonCode: reason}, journaltest.Owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Diverge(t.Context(), raw, cid.Hash{})
+		want(t, err, ledger.ErrEntry)
+	}
+	if v, err := s.Lookup(t.Context(), e.Idem()); err != nil || v.Phase != ledger.Committed {
+		t.Errorf("phase %s, %v", v.Phase, err)
+	}
+}
+
+// TestTimesNeverGoBack reopens a ledger under a clock that was set back.
+func TestTimesNeverGoBack(t *testing.T) {
+	dir := t.TempDir()
+	clock := journaltest.NewClock()
+	last := int64(0)
+	for i := range 3 {
+		s, err := journal.Open(t.Context(), options(dir, clock))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := register(t, s, fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+		for rec, err := range s.Records(t.Context(), ledger.Filter{}) {
+			if err != nil || rec.Time < last {
+				t.Fatalf("entry %d is of %d, before %d; %v", rec.Index, rec.Time, last, err)
+			}
+			last = rec.Time
+		}
+		last = 0
+		s.Close()
+		clock.Advance(-time.Hour)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,10 +77,16 @@ func stamp(f *os.File, now time.Time) error {
 }
 
 func holder(path string) string {
-	b, err := os.ReadFile(path)
+	const unknown = "an unknown process"
+	f, err := os.Open(path)
+	if err != nil {
+		return unknown
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 101))
 	text := strings.TrimSpace(string(b))
 	if err != nil || text == "" || len(text) > 100 {
-		return "an unknown process"
+		return unknown
 	}
 	return text
 }

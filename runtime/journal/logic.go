@@ -34,6 +34,9 @@ func view(t tx, idem cid.Hash) (ledger.View, error) {
 	if err != nil {
 		return ledger.View{}, err
 	}
+	if len(records) > 0 && s.IdemID != idem {
+		return ledger.View{}, fault.New(ledger.ErrCorrupt, "the entries under id %s are of id %s", idem, s.IdemID)
+	}
 	v := ledger.View{State: s}
 	if s.Phase != ledger.Open {
 		return v, nil
@@ -63,19 +66,28 @@ func (l leaseRow) stands(t tx) bool {
 	return t.now() < l.wall
 }
 
-func runKey(s ledger.RunStart) cid.Hash {
-	return cid.Sum(append(append(s.Authority[:len(s.Authority):len(s.Authority)], s.Holder[:]...), s.RunID...))
+func runKey(authority, holder cid.Hash, runID string) cid.Hash {
+	return cid.Sum(append(append(authority[:len(authority):len(authority)], holder[:]...), runID...))
+}
+
+func findRun(t tx, authority, holder cid.Hash, runID string) ([]byte, error) {
+	record, ok, err := t.run(runKey(authority, holder, runID))
+	if err == nil && !ok {
+		err = fault.New(ledger.ErrNoItem, "no run %q in the ledger", runID)
+	}
+	return record, err
 }
 
 func beginRun(t tx, s ledger.RunStart) ([]byte, error) {
-	record, ok, err := t.run(runKey(s))
+	key := runKey(s.Authority, s.Holder, s.RunID)
+	record, ok, err := t.run(key)
 	if err != nil || ok {
 		return record, err
 	}
 	if err := addItems(t, s.Items); err != nil {
 		return nil, err
 	}
-	if err := t.addRun(runKey(s), s.Record); err != nil {
+	if err := t.addRun(key, s.Record); err != nil {
 		return nil, err
 	}
 	return s.Record, t.add(ledger.Record{Kind: ledger.KindRunRecord, Run: s.RecordID, Body: s.Record})
@@ -185,6 +197,8 @@ func addItems(t tx, items []ledger.Item) error {
 		if cid.Sum(it.Data) != it.CID {
 			return fault.New(ledger.ErrEntry, "an item's bytes are not %s", it.CID)
 		}
+	}
+	for _, it := range items {
 		if err := t.addItem(it); err != nil {
 			return err
 		}
@@ -215,17 +229,18 @@ func diverge(t tx, body []byte, run cid.Hash) (ledger.Verdict, error) {
 	if err != nil {
 		return 0, err
 	}
-	records, err := t.records(x.IdemID)
+	v, err := view(t, x.IdemID)
 	if err != nil {
 		return 0, err
 	}
-	s, err := ledger.Fold(records)
-	if err != nil {
-		return 0, err
+	// The commit that contradicts comes before its mark; a mark alone must not
+	// take an outcome away.
+	if x.ReasonCode != ledger.ReasonRequest && v.Phase != ledger.Divergent {
+		return 0, fault.New(ledger.ErrEntry, "a mark of reason %d on an id that is %s", x.ReasonCode, v.Phase)
 	}
-	verdict := s.AddDivergence(x)
-	if verdict == ledger.Dropped {
-		return verdict, nil
+	verdict, err := v.AddDivergence(x)
+	if err != nil || verdict == ledger.Dropped {
+		return verdict, err
 	}
 	return verdict, t.add(ledger.Record{Kind: ledger.KindDivergence, Idem: x.IdemID, Run: run, Body: body})
 }

@@ -103,8 +103,8 @@ func (t memoryTx) addRun(key cid.Hash, record []byte) error {
 
 // do runs fn as one transaction.
 func (m *InMemory) do(ctx context.Context, fn func(tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -114,6 +114,11 @@ func (m *InMemory) do(ctx context.Context, fn func(tx) error) error {
 // BeginRun implements ledger.Store.
 func (m *InMemory) BeginRun(ctx context.Context, s ledger.RunStart) ([]byte, error) {
 	return result(m.do, ctx, func(t tx) ([]byte, error) { return beginRun(t, s) })
+}
+
+// FindRun implements ledger.Store.
+func (m *InMemory) FindRun(ctx context.Context, authority, holder cid.Hash, runID string) ([]byte, error) {
+	return result(m.do, ctx, func(t tx) ([]byte, error) { return findRun(t, authority, holder, runID) })
 }
 
 // Lookup implements ledger.Store.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -50,10 +53,14 @@ func Open(ctx context.Context, o Options) (*SQLite, error) {
 
 func openLocked(o Options, lock *writerLock) (*SQLite, error) {
 	path := filepath.Join(o.Dir, "ledger.db")
-	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
+	if err := makeFile(path); err != nil {
+		return nil, openError(path, err)
+	}
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, openError(path, err)
 	}
+	conn.SetBusyTimeout(busyTimeout)
 	if err := prepareWriter(conn); err != nil {
 		return nil, errors.Join(openError(path, err), conn.Close())
 	}
@@ -64,9 +71,27 @@ func openLocked(o Options, lock *writerLock) (*SQLite, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	s.lock = lock
-	s.writer = startWriter(&sqliteTx{conn: conn, clock: o.Clock, boot: o.bootClock()})
+	t := &sqliteTx{conn: conn, clock: o.Clock, boot: o.bootClock()}
+	if err := t.resume(); err != nil {
+		return nil, errors.Join(openError(path, err), s.Close(), conn.Close())
+	}
+	s.lock, s.writer = lock, startWriter(t)
 	return s, nil
+}
+
+// makeFile makes an empty ledger.db with mode 0600, which SQLite then gives to
+// the files beside it, and refuses one that cannot be written. It opens no file
+// that is there already: closing it would drop the locks that SQLite holds on it
+// for this process.
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return unix.Access(path, unix.W_OK)
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // OpenReadOnly opens the ledger for reading beside a writer. Methods that write
@@ -76,12 +101,16 @@ func OpenReadOnly(o Options) (*SQLite, error) {
 }
 
 func openReader(path string, o Options) (*SQLite, error) {
-	conn, err := sqlite.OpenConn(path, sqlite.OpenReadOnly|sqlite.OpenWAL)
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	conn.SetBusyTimeout(5 * time.Second)
-	if err := checkSchema(conn); err != nil {
+	conn.SetBusyTimeout(busyTimeout)
+	fresh, err := checkSchema(conn)
+	if err == nil && fresh {
+		err = fault.New(ErrUnavailable, "another process is just making the ledger")
+	}
+	if err != nil {
 		return nil, errors.Join(openError(path, err), conn.Close())
 	}
 	return &SQLite{reader: conn, reads: &sqliteTx{conn: conn, clock: o.Clock, boot: o.bootClock()}}, nil
@@ -90,6 +119,8 @@ func openReader(path string, o Options) (*SQLite, error) {
 const (
 	applicationID = 0x4d595448 // "MYTH"
 	schemaVersion = 1
+
+	busyTimeout = 5 * time.Second // for a reader's or a checkpoint's short locks
 )
 
 const schema = `
@@ -103,10 +134,14 @@ CREATE TABLE receipt (id BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT;
 CREATE TABLE run (key BLOB PRIMARY KEY, record BLOB NOT NULL) STRICT;
 `
 
-// prepareWriter checks the engine, sets the pragmas that durability rests on
-// and creates the schema in a new file.
+// prepareWriter checks the engine and the file before it writes anything, sets
+// the pragmas that durability rests on and creates the schema in a new file.
 func prepareWriter(conn *sqlite.Conn) error {
 	if err := checkEngine(conn); err != nil {
+		return err
+	}
+	fresh, err := checkSchema(conn)
+	if err != nil {
 		return err
 	}
 	for _, pragma := range []string{
@@ -116,12 +151,27 @@ func prepareWriter(conn *sqlite.Conn) error {
 			return err
 		}
 	}
-	version, err := pragmaInt(conn, "user_version")
-	if err != nil || version != 0 {
-		return errors.Join(err, checkSchema(conn))
+	if err := checkDurable(conn); err != nil || !fresh {
+		return err
 	}
 	return sqlitex.ExecuteScript(conn, schema+fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d;", applicationID, schemaVersion), nil)
 }
+
+// checkDurable reads back what durability rests on: SQLite answers a pragma that
+// it does not honour with silence.
+func checkDurable(conn *sqlite.Conn) error {
+	mode, err := queryText(conn, "PRAGMA journal_mode")
+	if err != nil {
+		return err
+	}
+	level, err := queryInt(conn, "PRAGMA synchronous")
+	if err == nil && (mode != "wal" || level != synchronousFull) {
+		err = fault.New(ErrUnavailable, "SQLite has journal mode %s and synchronous %d here, want wal and %d", mode, level, synchronousFull)
+	}
+	return err
+}
+
+const synchronousFull = 2
 
 // EngineVersion returns the version of the SQLite that is built in.
 func EngineVersion() (string, error) {
@@ -134,12 +184,7 @@ func EngineVersion() (string, error) {
 }
 
 func engineVersion(conn *sqlite.Conn) (string, error) {
-	stmt, _, err := conn.PrepareTransient("SELECT sqlite_version()")
-	if err != nil {
-		return "", err
-	}
-	defer stmt.Finalize()
-	return sqlitex.ResultText(stmt)
+	return queryText(conn, "SELECT sqlite_version()")
 }
 
 // checkEngine refuses SQLite before 3.51.3: its WAL-reset race loses committed
@@ -159,25 +204,33 @@ func checkEngine(conn *sqlite.Conn) error {
 	return nil
 }
 
-func checkSchema(conn *sqlite.Conn) error {
-	app, err := pragmaInt(conn, "application_id")
+// checkSchema refuses what is no ledger of this release; fresh reports a file
+// with nothing in it. It writes nothing.
+func checkSchema(conn *sqlite.Conn) (fresh bool, err error) {
+	app, err := queryInt(conn, "PRAGMA application_id")
 	if err != nil {
-		return err
+		return false, err
 	}
-	version, err := pragmaInt(conn, "user_version")
+	version, err := queryInt(conn, "PRAGMA user_version")
+	if err != nil {
+		return false, err
+	}
+	tables, err := queryInt(conn, "SELECT count(*) FROM sqlite_schema")
 	switch {
 	case err != nil:
-		return err
-	case app != applicationID:
-		return fault.New(ledger.ErrCorrupt, "the file is not a MYTHOS ledger (application id %#x)", app)
+		return false, err
+	case app == 0 && version == 0 && tables == 0:
+		return true, nil
+	case app != applicationID || version < 1:
+		return false, fault.New(ledger.ErrCorrupt, "the file is not a MYTHOS ledger (application id %#x, schema %d)", app, version)
 	case version > schemaVersion:
-		return fault.New(ErrSchemaNewer, "the ledger has schema %d, this release knows %d", version, schemaVersion)
+		return false, fault.New(ErrSchemaNewer, "the ledger has schema %d, this release knows %d", version, schemaVersion)
 	}
-	return nil
+	return false, nil
 }
 
-func pragmaInt(conn *sqlite.Conn, name string) (int64, error) {
-	stmt, _, err := conn.PrepareTransient("PRAGMA " + name)
+func queryInt(conn *sqlite.Conn, query string) (int64, error) {
+	stmt, _, err := conn.PrepareTransient(query)
 	if err != nil {
 		return 0, err
 	}
@@ -185,19 +238,36 @@ func pragmaInt(conn *sqlite.Conn, name string) (int64, error) {
 	return sqlitex.ResultInt64(stmt)
 }
 
+func queryText(conn *sqlite.Conn, query string) (string, error) {
+	stmt, _, err := conn.PrepareTransient(query)
+	if err != nil {
+		return "", err
+	}
+	defer stmt.Finalize()
+	return sqlitex.ResultText(stmt)
+}
+
 // read runs a rule on the reader's snapshot.
-func (s *SQLite) read(ctx context.Context, fn func(tx) error) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
+func (s *SQLite) read(ctx context.Context, fn func(tx) error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reader == nil {
 		return fault.New(ErrClosed, "the ledger is closed")
 	}
-	end := sqlitex.Transaction(s.reader)
-	defer end(&err)
-	return storeError(fn(s.reads))
+	if err := control(s.reader, "BEGIN"); err != nil {
+		return storeError(err)
+	}
+	err := fn(s.reads)
+	if s.reader.AutocommitEnabled() { // an I/O error has ended the transaction
+		return storeError(err)
+	}
+	if end := control(s.reader, "ROLLBACK"); err == nil {
+		err = end
+	}
+	return storeError(err)
 }
 
 // write runs a rule in the writer's next transaction and returns when it is
@@ -212,6 +282,11 @@ func (s *SQLite) write(ctx context.Context, fn func(tx) error) error {
 // BeginRun implements ledger.Store.
 func (s *SQLite) BeginRun(ctx context.Context, start ledger.RunStart) ([]byte, error) {
 	return result(s.write, ctx, func(t tx) ([]byte, error) { return beginRun(t, start) })
+}
+
+// FindRun implements ledger.Store.
+func (s *SQLite) FindRun(ctx context.Context, authority, holder cid.Hash, runID string) ([]byte, error) {
+	return result(s.read, ctx, func(t tx) ([]byte, error) { return findRun(t, authority, holder, runID) })
 }
 
 // Lookup implements ledger.Store.

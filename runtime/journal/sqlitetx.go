@@ -21,6 +21,13 @@ type sqliteTx struct {
 
 const pageSize = 512
 
+// resume continues the log's time where it stands.
+func (t *sqliteTx) resume() error {
+	return t.query("SELECT time FROM entry ORDER BY seq DESC LIMIT 1",
+		func(*sqlite.Stmt) {},
+		func(s *sqlite.Stmt) { t.last = s.ColumnInt64(0) })
+}
+
 func (t *sqliteTx) now() int64 { return t.clock().UnixMicro() }
 
 func (t *sqliteTx) mono() (string, int64) { return t.boot() }
@@ -64,9 +71,9 @@ func column(stmt *sqlite.Stmt, i int) []byte {
 const columns = "SELECT seq, kind, idem, run, time, body FROM entry "
 
 func readRecord(stmt *sqlite.Stmt) ledger.Record {
-	rec := ledger.Record{
-		Index: uint64(stmt.ColumnInt64(0) - 1), Kind: ledger.Kind(stmt.ColumnInt64(1)),
-		Time: stmt.ColumnInt64(4), Body: column(stmt, 5),
+	rec := ledger.Record{Index: uint64(stmt.ColumnInt64(0) - 1), Time: stmt.ColumnInt64(4), Body: column(stmt, 5)}
+	if kind := stmt.ColumnInt64(1); kind == int64(ledger.Kind(kind)) {
+		rec.Kind = ledger.Kind(kind) // else 0, which no fold accepts
 	}
 	copy(rec.Idem[:], column(stmt, 2))
 	copy(rec.Run[:], column(stmt, 3))

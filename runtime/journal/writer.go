@@ -3,6 +3,8 @@ package journal
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"syscall"
@@ -18,9 +20,10 @@ const maxBatch = 512
 
 // operation is one rule waiting for the writer.
 type operation struct {
-	fn   func(tx) error
-	err  error
-	done chan struct{}
+	fn      func(tx) error
+	err     error
+	refused bool // err is final: a rule refused it after it had written
+	done    chan struct{}
 }
 
 // writer owns the writing connection. One goroutine takes the first queued
@@ -57,6 +60,9 @@ func (w *writer) do(ctx context.Context, fn func(tx) error) error {
 }
 
 func (w *writer) send(ctx context.Context, op *operation) error {
+	if ctx.Err() != nil { // select would choose at random
+		return context.Cause(ctx)
+	}
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.closed {
@@ -66,7 +72,7 @@ func (w *writer) send(ctx context.Context, op *operation) error {
 	case w.queue <- op:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 
@@ -106,8 +112,9 @@ func (w *writer) loop() {
 	}
 }
 
-// commit runs a batch as one transaction. An operation that fails before it
-// wrote takes only its own error; any other failure takes the whole batch.
+// commit runs a batch as one transaction. A rule that refuses its operation
+// takes that one alone; a fault of the database takes the whole batch, and if it
+// leaves durability or the file in question, every later one.
 func (w *writer) commit(batch []*operation) {
 	err := w.dead
 	if err == nil {
@@ -117,7 +124,7 @@ func (w *writer) commit(batch []*operation) {
 		return
 	}
 	err = storeError(err)
-	if errors.Is(err, ErrUnavailable) {
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, ledger.ErrCorrupt) {
 		w.dead = err
 	}
 	for _, op := range batch {
@@ -127,29 +134,57 @@ func (w *writer) commit(batch []*operation) {
 	}
 }
 
-func (w *writer) try(batch []*operation) (err error) {
-	if err := w.control("BEGIN IMMEDIATE"); err != nil {
-		return err
+// try runs the batch until all that is left of it commits: an operation that was
+// refused after it wrote is taken out, and the others run again without it.
+func (w *writer) try(batch []*operation) error {
+	for {
+		again, err := w.attempt(batch)
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+func (w *writer) attempt(batch []*operation) (again bool, err error) {
+	if err := control(w.tx.conn, "BEGIN IMMEDIATE"); err != nil {
+		return false, err
 	}
 	defer func() {
-		if err != nil {
+		if again || err != nil {
 			w.rollback()
 		}
 	}()
 	for _, op := range batch {
-		w.tx.wrote = false
-		if op.err = op.fn(w.tx); op.err == nil {
+		if op.refused {
 			continue
 		}
-		if w.tx.wrote || !isRuleError(op.err) {
-			return op.err
+		w.tx.wrote = false
+		op.err = w.apply(op)
+		switch {
+		case op.err != nil && !isRuleError(op.err):
+			return false, op.err
+		case op.err != nil && w.tx.wrote:
+			op.refused = true
+			return true, nil
 		}
 	}
-	return w.control("COMMIT")
+	return false, control(w.tx.conn, "COMMIT")
 }
 
-func (w *writer) control(query string) error {
-	stmt, err := w.tx.conn.Prepare(query)
+// apply runs one rule. A panic is a bug of the rule; it must not leave the other
+// callers without an answer, so it ends the store and not the process.
+func (w *writer) apply(op *operation) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a rule of the ledger panicked: %v", p)
+		}
+	}()
+	return op.fn(w.tx)
+}
+
+// control runs a statement that takes nothing and returns no rows.
+func control(conn *sqlite.Conn, query string) error {
+	stmt, err := conn.Prepare(query)
 	if err != nil {
 		return err
 	}
@@ -163,7 +198,7 @@ func (w *writer) rollback() {
 	if w.tx.conn.AutocommitEnabled() {
 		return
 	}
-	if err := w.control("ROLLBACK"); err != nil {
+	if err := control(w.tx.conn, "ROLLBACK"); err != nil {
 		w.dead = fault.New(ErrUnavailable, "rollback: %w", err)
 	}
 }
@@ -193,6 +228,10 @@ func storeError(err error) error {
 // openError gives an error of opening path its code.
 func openError(path string, err error) error {
 	var e *fault.Error
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err // the path is the subject
+	}
 	switch {
 	case errors.As(err, &e):
 		return e.About(path)

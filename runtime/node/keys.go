@@ -95,23 +95,27 @@ func secretText(from string) ([]byte, error) {
 		b, err := io.ReadAll(io.LimitReader(f, sig.MaxKeyFile+1))
 		return b, pathError(from, err)
 	}
-	info, err := os.Stat(from)
-	switch {
-	case err != nil:
+	f, err := os.Open(from)
+	if err != nil {
 		return nil, pathError(from, err)
-	case isPublic(from):
-		return nil, fault.New(sig.ErrKeyFile, "a public key file where a secret one is due").About(from)
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, fault.New(ErrKeyMode, "mode %#o lets others read it: run chmod 600", info.Mode().Perm()).About(from)
 	}
-	return readFile(from, sig.MaxKeyFile)
-}
-
-// isPublic reports whether a file is a public key file, whose mode does not
-// matter and would only mislead.
-func isPublic(path string) bool {
-	_, _, err := LoadPublic(path)
-	return err == nil
+	defer f.Close()
+	info, err := f.Stat() // of what is read, not of what has the name by now
+	if err != nil {
+		return nil, pathError(from, err)
+	}
+	text, err := readAll(f, from, sig.MaxKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	// The mode of a public key file does not matter and would only mislead.
+	if _, _, err := sig.ParsePublic(text); err == nil {
+		return nil, fault.New(sig.ErrKeyFile, "a public key file where a secret one is due").About(from)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fault.New(ErrKeyMode, "mode %#o lets others read it: run chmod 600", mode).About(from)
+	}
+	return text, nil
 }
 
 // LoadPublic reads a public key file.
@@ -147,6 +151,17 @@ func (n *Node) Keys() ([]KeyFile, error) {
 	return keys, nil
 }
 
+// readHead reads the first bytes of a file, at most n.
+func readHead(path string, n int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, pathError(path, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, n))
+	return b, pathError(path, err)
+}
+
 // readFile reads a whole file of at most limit bytes.
 func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
@@ -154,6 +169,10 @@ func readFile(path string, limit int64) ([]byte, error) {
 		return nil, pathError(path, err)
 	}
 	defer f.Close()
+	return readAll(f, path, limit)
+}
+
+func readAll(f *os.File, path string, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	switch {
 	case err != nil:
@@ -180,8 +199,7 @@ func pathError(path string, err error) error {
 
 // about names the file that an error is about.
 func about(path string, err error) error {
-	var e *fault.Error
-	if errors.As(err, &e) && e.Subject == "" {
+	if e, ok := err.(*fault.Error); ok && e.Subject == "" {
 		return e.About(path)
 	}
 	return err

@@ -10,10 +10,10 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/codebook"
 	"github.com/mythos-run/mythos/runtime/libs/manifest"
-	"github.com/mythos-run/mythos/runtime/libs/rings"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 	"github.com/mythos-run/mythos/runtime/pack"
 	"github.com/mythos-run/mythos/runtime/runner"
+	"github.com/mythos-run/mythos/runtime/runner/wasm"
 )
 
 // OpenPackage opens a packed folder, an archive or, given "sha256:...", the
@@ -63,18 +63,28 @@ func (n *Node) host() manifest.Host {
 	return manifest.Host{Version: n.Version, Codebooks: []cid.Hash{codebook.BaselineID()}}
 }
 
-// CheckModule reports whether a runner of this node accepts a module.
+// CheckModule reports whether a runner of this node accepts a module. It fills the
+// cache of compiled code.
 func (n *Node) CheckModule(ctx context.Context, b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) error {
 	engine, err := n.Engine()
 	if err != nil {
 		return err
 	}
-	raw, err := load(ctx)
-	if err != nil {
-		return err
+	return checkWith(engine)(ctx, b, load)
+}
+
+// newChecker returns a runner that checks modules and leaves nothing behind.
+func newChecker() (*wasm.Runner, error) { return wasm.New(wasm.Options{Interpreter: true}) }
+
+func checkWith(r runner.Runner) gate.CheckModule {
+	return func(ctx context.Context, b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) error {
+		raw, err := load(ctx)
+		if err != nil {
+			return err
+		}
+		bytes := func(context.Context) ([]byte, error) { return raw, nil }
+		return r.Check(ctx, executor.Module(b, cid.Sum(raw), bytes))
 	}
-	bytes := func(context.Context) ([]byte, error) { return raw, nil }
-	return engine.Check(ctx, executor.Module(b, cid.Sum(raw), bytes))
 }
 
 // Verify checks a package without running or writing anything.
@@ -87,14 +97,24 @@ func (n *Node) Verify(ctx context.Context, ref string) (*gate.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	checker, err := newChecker()
+	if err != nil {
+		return nil, errors.Join(err, src.Close())
+	}
+	opt.CheckModule = checkWith(checker)
 	report, err := gate.Verify(ctx, src, opt)
-	return report, errors.Join(err, src.Close())
+	return report, errors.Join(err, src.Close(), checker.Close())
 }
 
-// Load performs the loading order on an open package for ring 0. Until the
-// package has proved sound nothing is written; then a node without a policy
-// gets the default one.
+// Load performs the loading order on an open package for a ring. A node without a
+// policy for ring 0 gets the default one, but not before the package has passed:
+// until then no key and no policy is written.
 func (n *Node) Load(ctx context.Context, src gate.Source, ring uint8) (*gate.Package, error) {
+	return n.load(ctx, src, ring, func(*gate.Package) error { return nil })
+}
+
+// load is Load with one more check before anything is written.
+func (n *Node) load(ctx context.Context, src gate.Source, ring uint8, fits func(*gate.Package) error) (*gate.Package, error) {
 	opt, err := n.gateOptions()
 	if err != nil {
 		return nil, err
@@ -103,15 +123,27 @@ func (n *Node) Load(ctx context.Context, src gate.Source, ring uint8) (*gate.Pac
 	if opt.Policy, err = n.Policy(); err != nil {
 		return nil, err
 	}
-	if opt.Policy == nil && ring == 0 {
-		if err := sound(ctx, src, opt); err != nil {
+	first := opt.Policy == nil && ring == 0
+	if first {
+		if err := n.trialPolicy(&opt); err != nil {
 			return nil, err
 		}
-		if opt.Policy, err = n.makePolicy(); err != nil {
-			return nil, err
-		}
-		opt.Dev = &opt.Policy.Signer
 	}
+	pkg, err := gate.Load(ctx, src, opt)
+	if err == nil {
+		err = fits(pkg)
+	}
+	if err != nil || !first {
+		return pkg, err
+	}
+	policy, err := n.makePolicy()
+	if err != nil {
+		return nil, err
+	}
+	if opt, err = n.gateOptions(); err != nil { // with the dev key, which may be new
+		return nil, err
+	}
+	opt.Ring, opt.Policy = ring, policy
 	return gate.Load(ctx, src, opt)
 }
 
@@ -123,24 +155,18 @@ func (n *Node) Check(ctx context.Context, ref string, ring uint8) (pkg *gate.Pac
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
-	if pkg, err = n.Load(ctx, src, ring); err != nil {
+	pkg, err = n.load(ctx, src, ring, func(p *gate.Package) error {
+		for _, e := range p.Manifest().Entrypoints {
+			if _, err := p.Entry(e.Name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, about(ref, err)
 	}
-	for _, e := range pkg.Manifest().Entrypoints {
-		if _, err := pkg.Entry(e.Name); err != nil {
-			return nil, err
-		}
-	}
 	return pkg, nil
-}
-
-// sound performs the loading order short of the policy.
-func sound(ctx context.Context, src gate.Source, opt gate.Options) error {
-	_, err := gate.Load(ctx, src, opt)
-	if errors.Is(err, rings.ErrRing) {
-		return nil
-	}
-	return err
 }
 
 // Keep stores the whole closure of a verified package and returns its manifest

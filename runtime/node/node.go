@@ -126,16 +126,32 @@ func (n *Node) TrustPath() string { return filepath.Join(n.Paths.Config, "trust.
 
 // MarkPacked remembers that a package was packed here.
 func (n *Node) MarkPacked(id cid.Hash) error {
-	dir := filepath.Join(n.Paths.Data, "packed")
-	if err := atomicfile.MkdirAll(dir, 0o700); err != nil {
-		return pathError(dir, err)
+	if err := n.canMark(); err != nil {
+		return err
 	}
+	dir := n.packedDir()
 	return pathError(dir, atomicfile.Write(filepath.Join(dir, id.Hex()), nil, 0o600))
 }
 
+// canMark makes the folder that MarkPacked writes to and fails if it cannot be
+// written, so that no package is written that could not be run here.
+func (n *Node) canMark() error {
+	dir := n.packedDir()
+	if err := atomicfile.MkdirAll(dir, 0o700); err != nil {
+		return pathError(dir, err)
+	}
+	f, err := atomicfile.Create(filepath.Join(dir, "probe"), 0o600)
+	if err != nil {
+		return pathError(dir, err)
+	}
+	return pathError(dir, f.Close())
+}
+
+func (n *Node) packedDir() string { return filepath.Join(n.Paths.Data, "packed") }
+
 // Packed reports whether a package was packed here.
 func (n *Node) Packed(id cid.Hash) bool {
-	_, err := readFile(filepath.Join(n.Paths.Data, "packed", id.Hex()), 0)
+	_, err := readFile(filepath.Join(n.packedDir(), id.Hex()), 0)
 	return err == nil
 }
 

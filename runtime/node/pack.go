@@ -23,6 +23,13 @@ func (n *Node) Pack(ctx context.Context, o PackOptions) (*pack.Built, sig.AgentI
 	if err != nil {
 		return nil, sig.AgentID{}, err
 	}
+	local, err := n.isDev(key)
+	if err == nil && local {
+		err = n.canMark()
+	}
+	if err != nil {
+		return nil, sig.AgentID{}, err
+	}
 	built, err := pack.Build(ctx, pack.BuildOptions{
 		Dir: o.Dir, Out: o.Out, Signer: key, Host: n.host(),
 		Kinds: []uint8{runner.KindWASM}, CheckModule: n.CheckModule, AllowSecrets: o.AllowSecrets,
@@ -30,16 +37,19 @@ func (n *Node) Pack(ctx context.Context, o PackOptions) (*pack.Built, sig.AgentI
 	if err != nil {
 		return nil, sig.AgentID{}, err
 	}
-	dev, role, err := LoadKey(n.ownPath(sig.Dev))
-	switch {
-	case isMissing(err):
-		return built, key.Agent(), nil
-	case err != nil:
-		return nil, sig.AgentID{}, err
-	case role == sig.Dev && dev.Agent().Equal(key.Agent()):
+	if local {
 		err = n.MarkPacked(built.PackageID)
 	}
 	return built, key.Agent(), err
+}
+
+// isDev reports whether a key is this home's dev key.
+func (n *Node) isDev(key sig.Key) (bool, error) {
+	dev, role, err := LoadKey(n.ownPath(sig.Dev))
+	if isMissing(err) {
+		return false, nil
+	}
+	return err == nil && role == sig.Dev && dev.Agent().Equal(key.Agent()), err
 }
 
 // signer returns the key that signs a package.

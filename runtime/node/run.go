@@ -46,28 +46,30 @@ type RunReport struct {
 	DevUntil               time.Time       // when the capabilities that the local dev key issued expire; zero: it issued none
 }
 
-// Run verifies a package and runs one of its tasks.
+// Run verifies a package and runs one of its tasks. What can be refused is refused
+// before the ledger is opened or made.
 func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err error) {
 	src, err := n.OpenPackage(ctx, o.Package)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
-	pkg, err := n.Load(ctx, src, o.Ring)
+	req := executor.Request{Entrypoint: o.Entrypoint, RunID: o.RunID, Inputs: o.Inputs, Variants: o.Variants}
+	pkg, err := n.load(ctx, src, o.Ring, func(p *gate.Package) error {
+		if err := executor.Check(executor.Config{}, p, req); err != nil || len(o.Proofs) == 0 {
+			return err
+		}
+		req.Proofs, err = loadProofs(o.Proofs, o.Key)
+		return err
+	})
 	if err != nil {
 		return nil, about(o.Package, err)
 	}
-	entry, err := pkg.Entry(o.Entrypoint)
+	config, until, err := n.config(&req, pkg, o)
 	if err != nil {
 		return nil, err
 	}
-	key, err := n.ExecutorKey()
-	if err != nil {
-		return nil, err
-	}
-	req := executor.Request{Entrypoint: o.Entrypoint, RunID: o.RunID, Inputs: o.Inputs, Variants: o.Variants}
-	until, err := n.authorise(&req, pkg, entry, key.Agent(), o)
-	if err != nil {
+	if err := executor.Check(config, pkg, req); err != nil {
 		return nil, err
 	}
 	store, err := n.Ledger(ctx, LedgerOptions{NoWait: o.NoWait, OnWait: o.OnLedgerWait})
@@ -75,7 +77,8 @@ func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	exec, err := n.executor(store, key, o)
+	config.Ledger = store
+	exec, err := executor.New(config)
 	if err != nil {
 		return nil, err
 	}
@@ -83,32 +86,38 @@ func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err er
 	if err != nil {
 		return nil, err
 	}
-	entries, err := entriesOf(ctx, store, result)
+	entries, err := entriesOf(context.WithoutCancel(ctx), store, result)
 	return &RunReport{pkg.ID(), pkg.ManifestCID(), result, entries, until}, err
 }
 
-func (n *Node) executor(store ledger.Store, key sig.Key, o RunOptions) (*executor.Executor, error) {
+// config completes a request with what stands behind it, and returns the executor
+// for it, short of the ledger. until is when what the dev authority issued ends.
+func (n *Node) config(req *executor.Request, pkg *gate.Package, o RunOptions) (c executor.Config, until time.Time, err error) {
+	key, err := n.ExecutorKey()
+	if err != nil {
+		return c, until, err
+	}
+	dev, until, err := n.authorise(req, pkg, key.Agent(), o)
+	if err != nil {
+		return c, until, err
+	}
 	objects, err := n.Objects()
 	if err != nil {
-		return nil, err
+		return c, until, err
 	}
 	engine, err := n.Engine()
 	if err != nil {
-		return nil, err
+		return c, until, err
 	}
 	trust, err := n.Trust()
 	if err != nil {
-		return nil, err
+		return c, until, err
 	}
-	dev, err := n.DevKey()
-	if err != nil {
-		return nil, err
-	}
-	return executor.New(executor.Config{
-		Ledger: store, Objects: objects, Runners: []runner.Runner{engine}, Key: key, Clock: n.Clock,
+	return executor.Config{
+		Objects: objects, Runners: []runner.Runner{engine}, Key: key, Clock: n.Clock,
 		Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Authority: func(a sig.AgentID, pkg *gate.Package) (cid.Hash, bool) {
-			return n.authority(trust, dev.Agent(), a, pkg)
+			return n.authority(trust, dev, a, pkg)
 		},
 		TrustedExecutor: func(a sig.AgentID) bool {
 			return a.Equal(key.Agent()) || slices.ContainsFunc(trust.Entries(), func(e gate.TrustEntry) bool {
@@ -116,17 +125,17 @@ func (n *Node) executor(store ledger.Store, key sig.Key, o RunOptions) (*executo
 			})
 		},
 		NoWait: o.NoWait, OnWait: o.OnLeaseWait, OnLog: o.OnLog,
-	})
+	}, until, nil
 }
 
 // authority returns the origin of the entry under which a may grant power to
-// pkg: an authority entry of the trust file, or the dev key in ring 0.
-func (n *Node) authority(trust *gate.Trust, dev, a sig.AgentID, pkg *gate.Package) (cid.Hash, bool) {
-	ring := pkg.Policy().Ring
-	if a.Equal(dev) && ring == 0 {
+// pkg: an authority entry of the trust file, or the dev key if it takes part in
+// this run.
+func (n *Node) authority(trust *gate.Trust, dev *sig.AgentID, a sig.AgentID, pkg *gate.Package) (cid.Hash, bool) {
+	if dev != nil && a.Equal(*dev) {
 		return dev.KeyID(), true
 	}
-	for _, e := range trust.Match(sig.Authority, pkg.Manifest().Name, ring, n.Clock()) {
+	for _, e := range trust.Match(sig.Authority, pkg.Manifest().Name, pkg.Policy().Ring, n.Clock()) {
 		if e.Holds(a) {
 			return e.Origin, true
 		}
@@ -134,28 +143,34 @@ func (n *Node) authority(trust *gate.Trust, dev, a sig.AgentID, pkg *gate.Packag
 	return cid.Hash{}, false
 }
 
-// authorise fills in the request's proofs: those of the caller, whose leaf
-// issuer's key must be at hand, or else what the local dev authority issues,
-// which lasts until the time returned.
-func (n *Node) authorise(req *executor.Request, pkg *gate.Package, entry *gate.Entry, subject sig.AgentID, o RunOptions) (until time.Time, err error) {
-	if len(o.Proofs) > 0 {
-		req.Proofs, err = loadProofs(o.Proofs, o.Key)
-		return until, err
+// authorise completes a request without proofs: with what the local dev authority
+// issues, if it takes part, which lasts until the time returned. dev is its key
+// then, and nil otherwise: once a proof is given, what the dev key has signed is no
+// power (RFC-MYTHOS-0008 §8).
+func (n *Node) authorise(req *executor.Request, pkg *gate.Package, subject sig.AgentID, o RunOptions) (dev *sig.AgentID, until time.Time, err error) {
+	if len(req.Proofs) > 0 {
+		return nil, until, nil
+	}
+	if o.NoDevAuthority || pkg.Policy().Ring != 0 || pkg.Publisher() == nil && !n.Packed(pkg.ID()) {
+		req.Authority, req.Holder = subject.KeyID(), subject.KeyID()
+		return nil, until, nil
 	}
 	key, err := n.DevKey()
 	if err != nil {
-		return until, err
+		return nil, until, err
 	}
-	req.Authority, req.Holder = key.Agent().KeyID(), key.Agent().KeyID()
-	if o.NoDevAuthority || pkg.Policy().Ring != 0 || pkg.Publisher() == nil && !n.Packed(pkg.ID()) {
-		req.Authority, req.Holder = subject.KeyID(), subject.KeyID()
-		return until, nil
+	entry, err := pkg.Entry(o.Entrypoint)
+	if err != nil {
+		return nil, until, err
 	}
-	window := caps.Capability{NotBefore: n.Clock().UnixMicro(), ExpiresAt: n.Clock().Add(devWindow).UnixMicro()}
+	agent := key.Agent()
+	req.Authority, req.Holder = agent.KeyID(), agent.KeyID()
+	now := n.Clock()
+	window := caps.Capability{NotBefore: now.UnixMicro(), ExpiresAt: now.Add(devWindow).UnixMicro()}
 	if req.Proofs, err = n.issue(key, pkg, entry, subject, window); len(req.Proofs) > 0 {
 		until = time.UnixMicro(window.ExpiresAt)
 	}
-	return until, err
+	return &agent, until, err
 }
 
 func loadProofs(files []string, keyFile string) ([]*caps.Chain, error) {
@@ -168,11 +183,14 @@ func loadProofs(files []string, keyFile string) ([]*caps.Chain, error) {
 	}
 	var proofs []*caps.Chain
 	for _, f := range files {
-		raw, err := readFile(f, caps.MaxProof)
+		raw, err := readHead(f, caps.MaxProof+1)
 		if err != nil {
 			return nil, err
 		}
 		p, err := caps.DecodeProof(raw)
+		if e, ok := err.(*fault.Error); ok && e.Subject != "" {
+			return nil, e.About(f + ", " + e.Subject)
+		}
 		if err != nil {
 			return nil, about(f, err)
 		}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/mythos-run/mythos/internal/atomicfile"
@@ -123,6 +122,11 @@ func exists(path string) bool {
 	return err == nil
 }
 
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
 // noSource says what a folder without manifest.src.json is.
 func noSource(root *os.Root, dir string) error {
 	if _, err := root.Stat(archive.ManifestName); err == nil {
@@ -138,7 +142,7 @@ func openSource(dir string) (*os.Root, *recipe, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, fault.New(ErrSourceAbsent, "no such folder").About(dir)
-	case errors.Is(err, syscall.ENOTDIR):
+	case err != nil && isFile(dir):
 		return nil, nil, fault.New(ErrSourceAbsent, "a file; name the folder that holds %s", sourceName).About(dir)
 	case err != nil:
 		return nil, nil, err

@@ -229,15 +229,17 @@ func refusals() map[string]refusal {
 		"version":              {source("version", "1"), pack.ErrSource, "semantic version"},
 		"no entry point":       {source("entrypoints", []any{}), manifest.ErrLimit, ""},
 		"unknown ir":           {source("entrypoints", []any{map[string]any{"name": "main", "ir": "mian"}}), pack.ErrSource, `did you mean "main"?`},
+		"entry point twice":    {source("entrypoints", []any{map[string]any{"name": "main", "ir": "main"}, map[string]any{"name": "main", "ir": "main"}}), pack.ErrSource, "two entry points are called main"},
 		"unknown task":         {source("entrypoints", []any{map[string]any{"name": "main", "ir": "main", "task": "mains"}}), pack.ErrSource, `did you mean "main"?`},
 		"task of another ir":   {source("entrypoints", []any{map[string]any{"name": "main", "ir": "main", "task": cid.Sum(nil).String()}}), gate.ErrEntrypointTask, ""},
 		"path outside":         {source("docs", []any{"../x.txt"}), pack.ErrSource, ""},
 		"absent file":          {source("docs", []any{"x.txt"}), pack.ErrSourceAbsent, "x.txt"},
 		"folder for a file":    {source("docs", []any{"ir"}), pack.ErrSource, "regular file"},
 		"ir of no kind":        {source("ir", []any{map[string]any{"name": "main", "path": "ir/main.txt"}}), pack.ErrSource, ".mir"},
-		"ir syntax":            {packtest.Spec{IR: "func ("}, ir.ErrAsmSyntax, "ir/main.mir: 1:"},
+		"ir syntax":            {packtest.Spec{IR: "func ("}, ir.ErrAsmSyntax, "ir/main.mir:1:"},
 		"unbound tool":         {packtest.Spec{Modules: []packtest.Module{}}, gate.ErrToolUnbound, "demo/echo"},
 		"other tool":           {packtest.Spec{Modules: []packtest.Module{{Tool: "demo/eho"}}}, gate.ErrToolUnbound, "demo/echo"},
+		"other interface":      {packtest.Spec{Modules: []packtest.Module{{Source: map[string]any{"tool": map[string]any{"name": "demo/echo", "interface": 2, "request_type": "any", "response_type": "any"}}}}}, gate.ErrToolUnbound, "another interface number"},
 		"path and build":       {module("build", map[string]any{"command": []string{"true"}, "output": "x"}), pack.ErrSource, "either a path or a build"},
 		"number too large":     {packtest.Spec{Modules: []packtest.Module{{Limits: map[string]uint64{"max_io_calls": 1 << 40}}}}, pack.ErrSource, "max_io_calls"},
 		"unknown limit":        {packtest.Spec{Modules: []packtest.Module{{Limits: map[string]uint64{"memory": 1}}}}, pack.ErrSource, "limits has no key"},
@@ -399,13 +401,13 @@ func TestBuildReplacesNothingElse(t *testing.T) {
 	}
 }
 
-func TestBuildCannotWrite(t *testing.T) {
+func TestBuildOverFile(t *testing.T) {
 	dir, out := filepath.Join(t.TempDir(), "source"), filepath.Join(t.TempDir(), "out")
 	packtest.WriteSource(t, dir, packtest.Spec{})
 	if err := os.WriteFile(out, []byte("mine"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pack.Build(context.Background(), options(dir, out)); !errors.Is(err, pack.ErrIO) {
+	if _, err := pack.Build(context.Background(), options(dir, out)); !errors.Is(err, pack.ErrOutput) {
 		t.Errorf("got %v", err)
 	}
 	if b, err := os.ReadFile(out); err != nil || string(b) != "mine" {
@@ -467,5 +469,26 @@ func TestPacktestEdit(t *testing.T) {
 	u := packtest.Build(t, packtest.Spec{Unsigned: true})
 	if raw, err := os.ReadFile(filepath.Join(u.Dir, archive.SignaturesName)); err != nil || string(raw) != "\x07\x00" {
 		t.Errorf("manifest.sig of an unsigned package is %x, %v", raw, err)
+	}
+}
+
+// A path that is no source folder is called what it is.
+func TestBuildNotASource(t *testing.T) {
+	dir, out := filepath.Join(t.TempDir(), "source"), filepath.Join(t.TempDir(), "out")
+	packtest.WriteSource(t, dir, packtest.Spec{})
+	built, err := pack.Build(context.Background(), options(dir, out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[string]string{
+		t.TempDir():                          "has no manifest.src.json",
+		built.Folder:                         "a packed folder",
+		built.Archive:                        "a file",
+		filepath.Join(out, "nothing at all"): "no such folder",
+	} {
+		_, err := pack.Build(context.Background(), options(at, out))
+		if !errors.Is(err, pack.ErrSourceAbsent) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", at, err, want)
+		}
 	}
 }

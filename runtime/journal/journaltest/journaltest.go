@@ -377,8 +377,16 @@ func testRuns(s suite) {
 		Record: can.AppendText(nil, "record 1"), RecordID: cid.Sum([]byte("1")),
 		Items: []ledger.Item{{CID: cid.Sum([]byte("inputs")), Data: []byte("inputs")}},
 	}
+	find := func() ([]byte, error) {
+		return s.FindRun(context.Background(), start.Authority, start.Holder, start.RunID)
+	}
+	_, err := find()
+	s.want(err, ledger.ErrNoItem)
 	first, err := s.BeginRun(context.Background(), start)
 	s.ok(err)
+	if found, err := find(); err != nil || !cmp.Equal(found, first) {
+		s.t.Errorf("the run that was begun is not found: %v", err)
+	}
 	again := start
 	again.Record = can.AppendText(nil, "record 2")
 	second, err := s.BeginRun(context.Background(), again)

@@ -34,10 +34,16 @@ type Error struct {
 // NoOffset marks an Error that has no byte offset.
 const NoOffset = -1
 
-// New returns an Error with a formatted message; %w keeps a cause.
+// New returns an Error with a formatted message; %w keeps a cause. If the
+// message ends with the cause's own code, that code is left out of it: readers
+// are shown one code, the outermost, and the chain still has both.
 func New(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Code: code, Message: err.Error(), Offset: NoOffset, Cause: errors.Unwrap(err)}
+	cause, text := errors.Unwrap(err), err.Error()
+	if inner := CodeOf(cause); inner != "" {
+		text = strings.TrimSuffix(text, " ("+string(inner)+")")
+	}
+	return &Error{Code: code, Message: text, Offset: NoOffset, Cause: cause}
 }
 
 // At returns an Error at a byte offset.

@@ -18,7 +18,7 @@ func TestErrorText(t *testing.T) {
 		"got 1 at byte 0 (a_failed)":         At(errA, 0, "got 1"),
 		"file x: got 1 at byte 7 (a_failed)": At(errA, 7, "got %d", 1).About("file x"),
 		"dir: file: EOF (a_failed)":          New(errA, "file: %w", io.EOF).About("dir"),
-		"outer: inner (b_failed) (a_failed)": New(errA, "outer: %w", New(errB, "inner")),
+		"outer: inner (a_failed)":            New(errA, "outer: %w", New(errB, "inner")),
 		"100% (a_failed)":                    New(errA, "%s", "100%"),
 	} {
 		if got := e.Error(); got != want {

@@ -32,8 +32,8 @@ func (s *State) apply(rec Record) error {
 		if err != nil {
 			return err
 		}
-		s.AddDivergence(x)
-		return nil
+		_, err = s.AddDivergence(x)
+		return err
 	case KindResolution:
 		var x Resolution
 		if _, err := sig.Decode(rec.Body, &x); err != nil {
@@ -41,7 +41,7 @@ func (s *State) apply(rec Record) error {
 		}
 		return s.AddResolution(x, true)
 	}
-	return nil
+	return fault.New(ErrEntry, "an entry of kind %d under an idempotency id", rec.Kind)
 }
 
 // signedByOwner reports whether the owner of the register that x names signed
@@ -63,6 +63,9 @@ func (s *State) Offer(raw []byte) (Commit, Verdict, error) {
 	}
 	if s.Phase == Absent {
 		return x, 0, fault.New(ErrEntry, "a commit of an id that was never registered")
+	}
+	if x.IdemID != s.IdemID {
+		return x, 0, fault.New(ErrEntry, "a commit of id %s among the entries of %s", x.IdemID, s.IdemID)
 	}
 	return x, s.AddCommit(x, id, raw, s.signedByOwner(x, raw)), nil
 }

@@ -132,15 +132,21 @@ func CheckRunID(id string) error {
 func OpenRegister(raw []byte) (Register, cid.Hash, error) {
 	var x Register
 	id, err := sig.Open(raw, &x)
-	switch {
-	case err != nil:
-		return x, id, err
-	case x.IdemID != IdemID(x.ToolID, x.IdempotencyKey):
-		return x, id, fault.New(ErrEntry, "the idempotency id is not that of its tool and key")
-	case x.Retry != nil && Retry(*x.Retry) > Reconcile:
-		return x, id, fault.New(ErrEntry, "unknown retry class %d", *x.Retry)
+	if err == nil {
+		err = x.check()
 	}
-	return x, id, nil
+	return x, id, err
+}
+
+// check holds a register against itself.
+func (x Register) check() error {
+	switch {
+	case x.IdemID != IdemID(x.ToolID, x.IdempotencyKey):
+		return fault.New(ErrEntry, "the idempotency id is not that of its tool and key")
+	case x.Retry != nil && Retry(*x.Retry) > Reconcile:
+		return fault.New(ErrEntry, "unknown retry class %d", *x.Retry)
+	}
+	return nil
 }
 
 // RetryClass returns the class that the register recorded; absent reads as

@@ -36,6 +36,7 @@ type attempt struct {
 // absent.
 type State struct {
 	Phase       Phase
+	IdemID      cid.Hash
 	ToolID      cid.Hash
 	RequestHash cid.Hash
 	Attempt     uint32   // registers so far
@@ -88,16 +89,21 @@ func (s *State) AddRegister(x Register, id cid.Hash) error {
 	if x.Attempt != nil {
 		number = *x.Attempt
 	}
+	if err := x.check(); err != nil {
+		return err
+	}
 	switch {
 	case s.Phase == Committed || s.Phase == Divergent || s.Phase == Settled:
 		return fault.New(ErrEntry, "a register of an id that is %s", s.Phase)
+	case s.Phase != Absent && x.IdemID != s.IdemID:
+		return fault.New(ErrEntry, "a register of id %s among those of %s", x.IdemID, s.IdemID)
 	case s.Phase != Absent && (x.RequestHash != s.RequestHash || x.ToolID != s.ToolID):
 		return fault.New(ErrConflict, "the id was registered for request %s, not %s", s.RequestHash, x.RequestHash)
 	case previous != s.RegisterID || number != s.Attempt:
 		return fault.New(ErrEntry, "attempt %d after register %s, want attempt %d after %s", number, previous, s.Attempt, s.RegisterID)
 	}
 	s.attempts = append(s.attempts, &attempt{id, x.Owner, x.RetryClass()})
-	s.Phase, s.ToolID, s.RequestHash = Open, x.ToolID, x.RequestHash
+	s.Phase, s.IdemID, s.ToolID, s.RequestHash = Open, x.IdemID, x.ToolID, x.RequestHash
 	s.Attempt, s.RegisterID, s.Owner, s.Retry = s.Attempt+1, id, x.Owner, x.RetryClass()
 	return nil
 }
@@ -174,16 +180,18 @@ func (s *State) contradicts(c validCommit) bool {
 
 // AddDivergence applies a mark. A request conflict never changes the state and
 // is kept once.
-func (s *State) AddDivergence(x Divergence) Verdict {
-	if x.ReasonCode != ReasonRequest {
+func (s *State) AddDivergence(x Divergence) (Verdict, error) {
+	switch {
+	case s.Phase == Absent || x.IdemID != s.IdemID || x.ToolID != s.ToolID:
+		return 0, fault.New(ErrEntry, "a mark of id %s and tool %s on an id that is %s", x.IdemID, x.ToolID, s.Phase)
+	case x.ReasonCode != ReasonRequest:
 		s.Phase = Divergent
-		return Applied
-	}
-	if s.Marked {
-		return Dropped
+		return Applied, nil
+	case s.Marked:
+		return Dropped, nil
 	}
 	s.Marked = true
-	return Superseded
+	return Superseded, nil
 }
 
 // AddResolution applies an opened resolution. byOperator reports whether its
@@ -194,6 +202,10 @@ func (s *State) AddResolution(x Resolution, byOperator bool) error {
 	switch {
 	case s.Phase == Absent || s.Phase == Committed || s.Phase == Settled:
 		return fault.New(ErrEntry, "a resolution of an id that is %s", s.Phase)
+	case x.Outcome < OutcomeCommitted || x.Outcome > OutcomeDoubt:
+		return fault.New(ErrEntry, "unknown outcome %d", x.Outcome)
+	case x.IdemID != s.IdemID:
+		return fault.New(ErrEntry, "a resolution of id %s among the entries of %s", x.IdemID, s.IdemID)
 	case x.RegisterID != s.RegisterID:
 		return fault.New(ErrEntry, "a resolution of register %s, the latest is %s", x.RegisterID, s.RegisterID)
 	case !byOperator && !owner:

@@ -75,6 +75,9 @@ type Store interface {
 	// BeginRun stores the record unless (authority, holder, run id) has one; it
 	// returns the record that stands.
 	BeginRun(ctx context.Context, start RunStart) (record []byte, err error)
+	// FindRun returns the record that BeginRun would return, or an error with code
+	// ledger_item_not_found if there is none. It writes nothing.
+	FindRun(ctx context.Context, authority, holder cid.Hash, runID string) (record []byte, err error)
 	// Lookup returns the fold of an id and its lease.
 	Lookup(ctx context.Context, idem cid.Hash) (View, error)
 	// Register appends a register if Decide says Proceed at that instant, spends
