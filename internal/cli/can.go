@@ -3,12 +3,16 @@ package cli
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
 )
 
 // maxValue bounds a value that the can commands read.
@@ -53,6 +57,9 @@ func newCanEncode(a *app) *cobra.Command {
 
 func (o *canEncodeOptions) run(path string) error {
 	text, err := o.readInput(path, maxValue)
+	if errors.Is(err, fs.ErrNotExist) && json.Valid([]byte(path)) {
+		err = fault.New(ErrInput, "there is no such file; give FILE the name of one, or the JSON itself on standard input").About(path)
+	}
 	if err != nil {
 		return err
 	}

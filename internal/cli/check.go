@@ -51,6 +51,7 @@ type checkView struct {
 func (o *checkOptions) run(ctx context.Context) error {
 	return o.withNode(func(n *node.Node) error {
 		pkg, err := n.Check(ctx, o.pkg, o.ring)
+		o.noteCache(n)
 		if err != nil && (!o.json || fault.CodeOf(err) == "") {
 			return err
 		}

@@ -14,6 +14,11 @@
 // The code is stable, and ctvp/errors.json says which exit code and hint belong
 // to it. A flag --run-id may be given as MYTHOS_RUN_ID; the flag wins. Text
 // that comes from packages or modules is cleaned before a terminal sees it.
+//
+// A result that cannot be written is an error, help included. When the reader of
+// a pipe has gone, as in "| head -1", the program ends at once and in silence, by
+// SIGPIPE; if its parent ignores that signal, with exit code 141, which is what
+// a shell makes of it.
 package cli
 
 import (
@@ -119,12 +124,25 @@ func (a *app) execute(ctx context.Context, root *cobra.Command, args []string) i
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()
+	out := &stdout{w: a.Out}
+	a.Out = out
 	root.SetArgs(args)
 	root.SetIn(a.In)
-	root.SetOut(a.Out)
+	root.SetOut(deaf{out})
 	root.SetErr(a.Err)
 	cmd, err := root.ExecuteContextC(ctx)
+	if out.failed != nil && (err == nil || errors.Is(err, out.failed)) {
+		err = out.failed // once, however many writes it failed
+	}
 	return a.report(ctx, cmd, err)
+}
+
+// noteCache says why compiled code is not kept, so that each command compiles
+// again.
+func (a *app) noteCache(n *node.Node) {
+	if err := n.CacheFault(); err != nil {
+		a.note("modules are compiled anew each time: %v; \"mythos doctor\" says more", err)
+	}
 }
 
 // withNode opens this user's node for fn, and closes it.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,11 +25,23 @@ func (a *app) root(short string) *cobra.Command {
 		if cmd.HasSubCommands() && noSuchCommand(cmd, cmd.Flags().Args()) != nil {
 			return noSuchCommand(cmd, cmd.Flags().Args()) // it says more than that a flag is unknown
 		}
-		return usagef("%w", err)
+		return flagError(err)
 	})
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(helpTemplate)
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.flagsFromEnv(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := noEmptyFlag(cmd); err != nil {
+			return err
+		}
+		return a.flagsFromEnv(cmd)
+	}
+	version := root.Flags().Bool("version", false, "show the version of this program")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *version {
+			return (&versionOptions{app: a}).run()
+		}
+		return cmd.Help()
+	}
 	root.PersistentFlags().BoolP("help", "h", false, "show this help")
 	cobra.AddTemplateFunc("flags", flagUsages)
 	return root
@@ -173,7 +186,7 @@ func flagUsages(cmd *cobra.Command) string {
 
 // envName is the environment variable that stands for a flag.
 func envName(f *pflag.Flag) string {
-	if f.Name == "help" {
+	if f.Name == "help" || f.Name == "version" {
 		return ""
 	}
 	return "MYTHOS_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -191,7 +204,7 @@ func (a *app) flagsFromEnv(cmd *cobra.Command) error {
 		}
 		if text := a.Getenv(name); text != "" {
 			if err := setFlag(f, text); err != nil {
-				first = usagef("%s=%q: %w", name, text, err)
+				first = usagef("%s=%q: %s", name, text, mustBe(f, err))
 			}
 		}
 	})
@@ -203,4 +216,39 @@ func setFlag(f *pflag.Flag, text string) error {
 		return list.Replace(strings.Split(text, ","))
 	}
 	return f.Value.Set(text)
+}
+
+// noEmptyFlag refuses a flag that is given without any text, which is what a
+// shell makes of a variable that is not set: the flag's default may do something
+// else than was meant.
+func noEmptyFlag(cmd *cobra.Command) error {
+	var first error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if first == nil && f.Value.Type() == "string" && f.Value.String() == "" {
+			first = usagef("--%s is empty; leave it out if its default is meant", f.Name)
+		}
+	})
+	return first
+}
+
+// flagError says what a flag's value must be, if that is what is wrong.
+func flagError(err error) error {
+	var bad *pflag.InvalidValueError
+	if errors.As(err, &bad) {
+		return usagef("--%s %q: %s", bad.GetFlag().Name, bad.GetValue(), mustBe(bad.GetFlag(), err))
+	}
+	return usagef("%w", err)
+}
+
+// mustBe describes the values that a flag takes; err is why it refused one.
+func mustBe(f *pflag.Flag, err error) string {
+	switch f.Value.Type() {
+	case "bool":
+		return "must be true or false"
+	case "int":
+		return "must be a whole number"
+	case "uint8":
+		return "must be 0 to 255"
+	}
+	return err.Error()
 }

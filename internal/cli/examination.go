@@ -179,6 +179,11 @@ func (x *examination) engine() checkup {
 	if _, err := x.Engine(); err != nil {
 		return broken("wasm engine", err)
 	}
+	if err := x.CacheFault(); err != nil {
+		c := broken("wasm engine", err)
+		c.Status = statusWarn // it works, only slower
+		return c
+	}
 	return healthy("wasm engine", fmt.Sprintf("wazero on %s/%s, compiled code in %s", runtime.GOOS, runtime.GOARCH, filepath.Join(x.Paths.Cache, "wasm")))
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,10 @@ import (
 // ErrInterrupted is the code of a command that a signal ended.
 const ErrInterrupted fault.Code = "interrupted"
 
-const exitInterrupted = 130
+const (
+	exitInterrupted = 130
+	exitPipe        = 141
+)
 
 // failures ends a command with several errors, each reported on its own, or
 // with an exit code that is not its first error's.
@@ -36,6 +40,9 @@ func (f *failures) Unwrap() []error { return f.errs }
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, ErrOutput) && errors.Is(err, syscall.EPIPE) {
+		return exitPipe // nobody reads any more
 	}
 	interrupted := ctx.Err() != nil
 	switch {

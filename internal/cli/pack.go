@@ -67,6 +67,7 @@ func (o *packOptions) run(ctx context.Context) error {
 	return o.withNode(func(n *node.Node) error {
 		b, signer, err := n.Pack(ctx, o.PackOptions)
 		progress.Done()
+		o.noteCache(n)
 		if err != nil {
 			return err
 		}

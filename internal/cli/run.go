@@ -39,7 +39,9 @@ PACKAGE is a packed folder, a .mythos.tgz, or the manifest CID of a package in
 the local store. Every effect is registered in the ledger before a module runs
 and committed with a signed receipt after it; a run that is started again with
 the same --run-id returns the recorded effects instead of repeating them, and
-continues where it was stopped.
+continues where it was stopped. A run belongs to the authority and the holder of
+its capabilities: the same --run-id under another --cap root or --key is another
+run, which repeats the effects.
 
 `
 
@@ -78,7 +80,7 @@ func newRun(a *app, kind runKind) *cobra.Command {
 	f.StringVar(&o.Entrypoint, "entrypoint", "", "the entry point's `NAME` (default the only one, else \"main\")")
 	f.StringVar(&o.input, "input", "", "the inputs: a `JSON` array in the JSON view (default the task's own)")
 	f.StringVar(&o.RunID, "run-id", "", "the run's name, `TEXT` of 1 to 128 of A-Z a-z 0-9 . _ : - (default a fresh one)")
-	f.StringArrayVar(&o.Proofs, "cap", nil, "a capability proof `FILE`; may be repeated")
+	f.StringArrayVar(&o.Proofs, "cap", nil, "a capability proof `FILE`; may be repeated; under another authority a run id names another run")
 	f.StringVar(&o.Key, "key", "", "the key of the proofs' leaf issuer: a key `FILE`, env:NAME or fd:N")
 	f.Uint8Var(&o.Ring, "ring", 0, "the ring `N` to run in")
 	f.StringArrayVar(&o.Variants, "variant", nil, "`TOOL=VARIANT`: use this variant of a tool; may be repeated")
@@ -110,6 +112,7 @@ func (o *runOptions) run(ctx context.Context) error {
 		}
 		r, err := n.Run(ctx, o.RunOptions)
 		progress.Done()
+		o.noteCache(n)
 		if err != nil {
 			if fresh && resumable(err) {
 				o.note("this was run %s: with --run-id %s the same command continues it", o.RunID, o.RunID)

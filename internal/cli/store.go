@@ -22,7 +22,9 @@ func newStore(a *app) *cobra.Command {
 		Use: "store", Short: "Put, get and list stored objects", GroupID: groupRecords,
 		Long: `Put, get and list stored objects. Each is named by the SHA-256 of its bytes, and
 those are checked whenever they are read. A CID may be given as sha256:... or as six
-or more of the first hex digits of one that is stored.`,
+or more of the first hex digits of one that is in the store. Small objects of
+effects, such as requests, are kept beside the ledger; get and has find those by
+their whole CID.`,
 		Example: "  mythos store put dist/demo-001-0.1.0.mythos.tgz\n  mythos store get sha256:... -o object.bin",
 	}, newStorePut(a), newStoreGet(a), newStoreHas(a), newStoreLs(a))
 }
@@ -172,15 +174,7 @@ func (o *storeGetOptions) get(ctx context.Context, arg string) error {
 		return usagef("standard output is a terminal; send the object to a file with -o, or to a pipe")
 	}
 	return o.withNode(func(n *node.Node) error {
-		store, err := n.Objects()
-		if err != nil {
-			return err
-		}
-		id, err := stored(ctx, store, p)
-		if err != nil {
-			return err
-		}
-		object, _, err := store.Open(ctx, id)
+		object, err := openStored(ctx, n, p)
 		if err != nil {
 			return err
 		}
@@ -209,6 +203,19 @@ func writeStream(path string, r io.Reader) error {
 	return fileError(path, f.Commit())
 }
 
+// openStored opens the object that a prefix begins.
+func openStored(ctx context.Context, n *node.Node, p idPrefix) (io.ReadCloser, error) {
+	store, err := n.Objects()
+	if err != nil {
+		return nil, err
+	}
+	id, err := stored(ctx, store, p)
+	if err != nil {
+		return nil, err
+	}
+	return n.OpenObject(ctx, id)
+}
+
 // stored returns the CID that a prefix begins, whole ones unlooked.
 func stored(ctx context.Context, store cas.Store, p idPrefix) (cid.Hash, error) {
 	if id, full := p.full(); full {
@@ -231,7 +238,7 @@ func newStoreHas(a *app) *cobra.Command {
 		Example: "  mythos store has sha256:... && echo there",
 		RunE:    func(cmd *cobra.Command, list []string) error { return a.has(cmd.Context(), list[0]) },
 	}
-	return exits(cmd, 6, 7)
+	return exits(cmd, 3, 6, 7)
 }
 
 func (a *app) has(ctx context.Context, arg string) error {
@@ -240,19 +247,14 @@ func (a *app) has(ctx context.Context, arg string) error {
 		return err
 	}
 	return a.withNode(func(n *node.Node) error {
-		store, err := n.Objects()
+		object, err := openStored(ctx, n, p)
+		if id, full := p.full(); full && errors.Is(err, cas.ErrNotFound) {
+			return fault.New(cas.ErrNotFound, "is not stored").About(id.String())
+		}
 		if err != nil {
 			return err
 		}
-		id, err := stored(ctx, store, p)
-		if err != nil {
-			return err
-		}
-		there, err := store.Has(ctx, id)
-		if err == nil && !there {
-			err = fault.New(cas.ErrNotFound, "is not stored").About(id.String())
-		}
-		return err
+		return object.Close()
 	})
 }
 

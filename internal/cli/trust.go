@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -51,9 +52,9 @@ needs --threshold distinct keys of one publisher entry whose names cover it. In 
 glob * is any run of characters within one segment and ** any run across segments.`,
 		Example: "  mythos trust add publisher release.pub --name 'demo-*'\n  mythos trust add publisher a.pub b.pub c.pub --threshold 2 --name 'billing/**'",
 		Args:    args(cobra.MinimumNArgs(2)),
-		RunE: func(_ *cobra.Command, list []string) error {
+		RunE: func(cmd *cobra.Command, list []string) error {
 			o.role, o.files = list[0], list[1:]
-			return o.run()
+			return o.run(cmd.Context())
 		},
 	}
 	cmd.Flags().StringArrayVar(&o.names, "name", []string{"**"}, "glob of package names; may be repeated")
@@ -65,28 +66,21 @@ glob * is any run of characters within one segment and ** any run across segment
 	return exits(cmd, 3, 7)
 }
 
-func (o *trustAddOptions) run() error {
+func (o *trustAddOptions) run(ctx context.Context) error {
 	entry, err := o.entry()
 	if err != nil {
 		return err
 	}
 	return o.withNode(func(n *node.Node) error {
-		trust, err := n.Trust()
-		if err != nil {
-			return err
-		}
 		// The entry alone first: its faults are the command line's.
 		if _, err := gate.NewTrust([]gate.TrustEntry{entry}); err != nil {
 			return usagef("%s", strings.TrimPrefix(gate.FailureOf(err).Message, "entry 1: "))
 		}
-		next, err := trust.With(entry)
+		trust, err := n.AddTrust(ctx, entry)
 		if err != nil {
 			return err
 		}
-		if err := next.Save(n.TrustPath()); err != nil {
-			return err
-		}
-		all := next.Entries()
+		all := trust.Entries()
 		return o.printTrust(all[len(all)-1:], o.json)
 	})
 }

@@ -190,11 +190,16 @@ func pathError(path string, err error) error {
 	if err == nil {
 		return nil
 	}
+	return fault.New(ErrPath, "%w", cause(err)).About(path)
+}
+
+// cause takes the path off an error whose subject will name it.
+func cause(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
-		err = pe.Err // the path is the subject
+		return pe.Err
 	}
-	return fault.New(ErrPath, "%w", err).About(path)
+	return err
 }
 
 // about names the file that an error is about.

@@ -4,10 +4,10 @@
 // here: the dev key, the executor's key, the default policy of ring 0.
 //
 // Under the config folder: keys/dev.key, keys/executor.key and whatever else
-// the user generates there, trust.json, ring0.policy. Under the data folder:
-// store/ (objects), ledger/, and packed/, one empty file per package that was
-// packed here, named by its package id: the packages for which the dev key is
-// a publisher. Under the cache folder: wasm/ (compiled code).
+// the user generates there, trust.json and the lock trust.json.lock, ring0.policy.
+// Under the data folder: store/ (objects), ledger/, and packed/, one empty file per
+// package that was packed here, named by its package id: the packages for which
+// the dev key is a publisher. Under the cache folder: wasm/ (compiled code).
 package node
 
 import (
@@ -49,8 +49,9 @@ type Options struct {
 // is not safe for concurrent use.
 type Node struct {
 	Options
-	objects *local.Store
-	engine  *wasm.Runner
+	objects    *local.Store
+	engine     *wasm.Runner
+	cacheFault error
 }
 
 // New returns a Node; it touches no file.
@@ -80,10 +81,15 @@ func (n *Node) Objects() (cas.Store, error) {
 	return n.objects, nil
 }
 
-// Engine returns the wasm runner.
+// Engine returns the wasm runner. Without a usable folder for compiled code it
+// keeps that in memory, and CacheFault says why.
 func (n *Node) Engine() (*wasm.Runner, error) {
 	if n.engine == nil {
-		r, err := wasm.New(wasm.Options{CacheDir: filepath.Join(n.Paths.Cache, "wasm"), Now: n.Clock})
+		r, err := n.diskEngine()
+		if errors.Is(err, wasm.ErrCache) {
+			n.cacheFault = err
+			r, err = wasm.New(wasm.Options{Now: n.Clock})
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -91,6 +97,25 @@ func (n *Node) Engine() (*wasm.Runner, error) {
 	}
 	return n.engine, nil
 }
+
+// diskEngine returns a runner that keeps compiled code in the cache folder, which
+// it must be able to write.
+func (n *Node) diskEngine() (*wasm.Runner, error) {
+	dir := filepath.Join(n.Paths.Cache, "wasm")
+	r, err := wasm.New(wasm.Options{CacheDir: dir, Now: n.Clock})
+	if err != nil {
+		return nil, err
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return nil, errors.Join(fault.New(wasm.ErrCache, "%w", cause(err)).About(dir), r.Close())
+	}
+	return r, errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// CacheFault returns why the engine that was opened keeps compiled code in memory
+// only; nil if it does not.
+func (n *Node) CacheFault() error { return n.cacheFault }
 
 // LedgerOptions says how to open the ledger.
 type LedgerOptions struct {

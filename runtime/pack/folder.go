@@ -52,7 +52,7 @@ func openFolder(ctx context.Context, dir string) (Source, error) {
 // scan finds out what kind of folder it is, and then lists it.
 func (s *folder) scan(ctx context.Context) error {
 	if !s.has(archive.ManifestName) && s.has(sourceName) {
-		return fault.New(ErrUnpacked, "a source folder; first type: mythos pack %s -o OUT", s.path).About(s.path)
+		return fault.New(ErrUnpacked, "a source folder; first type: mythos pack %s -o OUT", shellWord(s.path)).About(s.path)
 	}
 	for _, name := range []string{archive.ManifestName, archive.SignaturesName} {
 		if !s.has(name) {
@@ -271,4 +271,18 @@ func ManifestJSON(raw []byte) ([]byte, error) {
 	}
 	b.WriteByte('\n')
 	return b.Bytes(), nil
+}
+
+// shellWord returns path as one word of a shell's command line.
+func shellWord(path string) string {
+	if strings.HasPrefix(path, "-") {
+		path = "./" + path
+	}
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:,@%", r)
+	}
+	if path != "" && strings.IndexFunc(path, func(r rune) bool { return !plain(r) }) < 0 {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

@@ -378,6 +378,17 @@ func TestOpenRefused(t *testing.T) {
 	}
 }
 
+func TestShellWord(t *testing.T) {
+	for path, want := range map[string]string{
+		"dist/demo-001_0.1": "dist/demo-001_0.1", "my package": "'my package'", "a'b$c": `'a'\''b$c'`, "-o": "./-o", "": "''",
+		"-a b": "'./-a b'", "~x": "'~x'", "a;b": "'a;b'",
+	} {
+		if got := shellWord(path); got != want {
+			t.Errorf("%q is %s, want %s", path, got, want)
+		}
+	}
+}
+
 // TestEveryByte flips a bit in every byte of a package's files in turn, and
 // another bit in every next byte.
 func TestEveryByte(t *testing.T) {

@@ -1,0 +1,66 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/mythos-run/mythos/internal/atomicfile"
+	"github.com/mythos-run/mythos/runtime/gate"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+)
+
+// AddTrust adds an entry to the trust file and returns what the file holds then.
+// Of processes that add at the same moment each waits for the others, so that no
+// entry is lost.
+func (n *Node) AddTrust(ctx context.Context, e gate.TrustEntry) (*gate.Trust, error) {
+	lock, err := lockFile(ctx, n.TrustPath()+".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	trust, err := n.Trust()
+	if err != nil {
+		return nil, err
+	}
+	if trust, err = trust.With(e); err != nil {
+		return nil, err
+	}
+	return trust, trust.Save(n.TrustPath())
+}
+
+const lockPoll = 10 * time.Millisecond
+
+// lockFile takes the lock on a file, making it and its folder; closing the file
+// gives the lock back. The file stays: who removed it would let two others hold
+// two locks.
+func lockFile(ctx context.Context, path string) (*os.File, error) {
+	if err := atomicfile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, unusableLock(path, err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, unusableLock(path, err)
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return f, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
+			return nil, errors.Join(unusableLock(path, err), f.Close())
+		}
+		select {
+		case <-time.After(lockPoll):
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		}
+	}
+}
+
+func unusableLock(path string, err error) error {
+	return fault.New(gate.ErrTrustUnreadable, "%w", cause(err)).About(path)
+}
