@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/mythos-run/mythos/runtime/libs/abi"
 	"github.com/mythos-run/mythos/runtime/libs/blob"
@@ -28,6 +29,7 @@ type checker struct {
 	err []error
 
 	u        *manifest.Unverified
+	signed   bool          // by enough known keys
 	sources  []*TrustEntry // behind each publisher; nil is the dev key
 	intact   map[blob.ArtifactID]bool
 	trees    map[cid.Hash]*manifest.Tree // by cid
@@ -97,6 +99,7 @@ func (c *checker) signatures(ctx context.Context) bool {
 		return true
 	}
 	_, _, err = c.u.Authorise(c.publishers())
+	c.signed = err == nil
 	if errors.Is(err, manifest.ErrSignerUnknown) && c.signedByDev() {
 		err = fault.New(manifest.ErrSignerUnknown, "signed by this home's dev key, which counts only for packages packed under this home, and this one was not").About(c.u.PackageID().String())
 	}
@@ -178,7 +181,11 @@ func (c *checker) treeFiles(ctx context.Context) bool {
 
 func entryInTree(b *manifest.ModuleBinding, t *manifest.Tree) error {
 	for _, args := range [][]string{b.Module.Entry, b.Module.Probe} {
-		if len(args) > 0 && !slices.ContainsFunc(t.Entries, func(e manifest.TreeEntry) bool { return e.Path == args[0] }) {
+		if len(args) == 0 {
+			continue
+		}
+		byPath := func(e manifest.TreeEntry, p string) int { return strings.Compare(e.Path, p) }
+		if _, ok := slices.BinarySearchFunc(t.Entries, args[0], byPath); !ok {
 			return fault.New(manifest.ErrModule, "%q is not a file of its tree", args[0]).About(b.Label())
 		}
 	}
@@ -216,7 +223,11 @@ func (c *checker) extra(ctx context.Context) bool {
 	if !ok || !whole {
 		return false
 	}
-	for _, err := range l.CheckContents(ctx, closure) {
+	limit := 1
+	if c.all {
+		limit = maxFailures
+	}
+	for _, err := range l.CheckContents(ctx, closure, limit) {
 		if c.fail(err) {
 			return true
 		}
@@ -226,7 +237,11 @@ func (c *checker) extra(ctx context.Context) bool {
 
 // closure returns all content, and false if a tree is not known.
 func (c *checker) closure() (Closure, bool) {
-	out := Closure{Manifest: c.u.Raw(), Objects: map[cid.Hash]Use{}}
+	out := Closure{Manifest: c.u.Raw(), Objects: map[cid.Hash]Use{}, Sizes: map[uint64]Use{}}
+	add := func(id blob.ArtifactID, use Use) {
+		out.Objects[id.SHA256] |= use
+		out.Sizes[id.Size] |= use
+	}
 	list := c.u.Claims().Artifacts
 	for i := range list {
 		use := UseOther
@@ -241,10 +256,10 @@ func (c *checker) closure() (Closure, bool) {
 				return out, false
 			}
 			for j := range t.Entries {
-				out.Objects[t.Entries[j].SHA256] |= UseModule
+				add(t.Entries[j].ID(), UseModule)
 			}
 		}
-		out.Objects[list[i].SHA256] |= use
+		add(list[i].ID(), use)
 	}
 	return out, true
 }
@@ -330,8 +345,8 @@ func toolName(p *ir.Program, id cid.Hash) string {
 
 // modules asks the runners about the modules of their kinds.
 func (c *checker) modules(ctx context.Context) {
-	if c.opt.CheckModule == nil {
-		return
+	if c.opt.CheckModule == nil || !c.signed {
+		return // a stranger's code is not given to a compiler to see what is wrong with it
 	}
 	list := c.u.Claims().Modules
 	sizes := map[cid.Hash]blob.ArtifactID{}

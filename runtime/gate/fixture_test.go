@@ -62,14 +62,14 @@ func (m *memory) Open(_ context.Context, id blob.ArtifactID) (io.ReadCloser, err
 	return io.NopCloser(bytes.NewReader(b)), nil
 }
 
-func (m *memory) CheckContents(_ context.Context, c Closure) []error {
+func (m *memory) CheckContents(_ context.Context, c Closure, limit int) []error {
 	out := slices.Clone(m.listed)
 	for h := range m.objects {
 		if c.Objects[h] == 0 {
 			out = append(out, fault.New(ErrArtifactExtra, "extra").About(h.String()))
 		}
 	}
-	return out
+	return out[:min(len(out), limit)]
 }
 
 // fixture is a package under construction.

@@ -59,8 +59,8 @@ type Source interface {
 type Lister interface {
 	// CheckContents reports what the source holds beside the closure: extra
 	// files as ErrArtifactExtra, copies that differ as ErrCopyDiffers, in order
-	// of their paths.
-	CheckContents(ctx context.Context, c Closure) []error
+	// of their paths, and no more than limit of them.
+	CheckContents(ctx context.Context, c Closure, limit int) []error
 }
 
 // Use says what content is in a package; its bits add up.
@@ -77,6 +77,7 @@ const (
 type Closure struct {
 	Manifest []byte           // manifest.bin
 	Objects  map[cid.Hash]Use // by SHA-256: artifacts and files of trees
+	Sizes    map[uint64]Use   // by length in bytes: what content of that length is for
 }
 
 // CheckModule reports whether a runner would accept a module: its imports,

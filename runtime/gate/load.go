@@ -136,14 +136,23 @@ func Verify(ctx context.Context, src Source, opt Options) (*Report, error) {
 
 // validSigners returns the known keys that have signed well.
 func (c *checker) validSigners() []sig.AgentID {
+	known := map[cid.Hash]sig.AgentID{}
+	for _, p := range c.publishers() {
+		for _, k := range p.Keys {
+			known[k.KeyID()] = k
+		}
+	}
 	var out []sig.AgentID
 	for _, s := range c.u.Claims().Signatures {
-		for _, p := range c.publishers() {
-			i := slices.IndexFunc(p.Keys, func(k sig.AgentID) bool { return s.KeyID != nil && k.KeyID() == *s.KeyID })
-			if i >= 0 && p.Keys[i].Verify(c.u.PackageID(), s) == nil && !slices.ContainsFunc(out, p.Keys[i].Equal) {
-				out = append(out, p.Keys[i])
-			}
+		if s.KeyID == nil {
+			continue
 		}
+		k, ok := known[*s.KeyID]
+		if !ok || k.Verify(c.u.PackageID(), s) != nil {
+			continue
+		}
+		delete(known, *s.KeyID) // each counts once
+		out = append(out, k)
 	}
 	return out
 }

@@ -293,6 +293,26 @@ func TestVerifyGoesOn(t *testing.T) {
 	}
 }
 
+// TestStrangersModules: a compiler sees the code of known signers alone, and a
+// source is asked for one extra file where one is enough.
+func TestStrangersModules(t *testing.T) {
+	for _, stranger := range []bool{false, true} {
+		f, opt := newFixture(t), options(t)
+		asked := false
+		opt.CheckModule = func(context.Context, *manifest.ModuleBinding, func(context.Context) ([]byte, error)) error {
+			asked = true
+			return nil
+		}
+		by := key(1)
+		if stranger {
+			by = key(7)
+		}
+		if _, err := Verify(context.Background(), f.sign(by), opt); err != nil || asked == stranger {
+			t.Errorf("stranger %v: asked %v, %v", stranger, asked, err)
+		}
+	}
+}
+
 func TestDevKey(t *testing.T) {
 	f, opt := newFixture(t), options(t)
 	src := f.sign(key(4))

@@ -113,10 +113,10 @@ func missing(name string) error {
 }
 
 // CheckContents reports the objects that the package does not name.
-func (s *archived) CheckContents(_ context.Context, c gate.Closure) []error {
+func (s *archived) CheckContents(_ context.Context, c gate.Closure, limit int) []error {
 	var out []error
 	for _, e := range s.a.Entries() {
-		if h, ok := archive.ParseObjectName(e.Path); ok && c.Objects[h] == 0 {
+		if h, ok := archive.ParseObjectName(e.Path); ok && c.Objects[h] == 0 && len(out) < limit {
 			out = append(out, extraObject(e.Path))
 		}
 	}

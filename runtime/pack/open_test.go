@@ -297,8 +297,14 @@ func TestFolderRefused(t *testing.T) {
 			b, _ := ManifestJSON(c.raw)
 			put(t, dir, "manifest.json", append(b, "   "...))
 		}, gate.ErrCopyDiffers},
-		"ir copy":        {func(t *testing.T, dir string) { put(t, dir, "ir/main.bin", []byte("\x00asm\x01\x00\x00\x00")) }, gate.ErrCopyDiffers},
-		"module copy":    {func(t *testing.T, dir string) { put(t, dir, "modules/demo__echo.wasm", []byte("evil")) }, gate.ErrCopyDiffers},
+		"ir copy":     {func(t *testing.T, dir string) { put(t, dir, "ir/main.bin", []byte("\x00asm\x01\x00\x00\x00")) }, gate.ErrCopyDiffers},
+		"module copy": {func(t *testing.T, dir string) { put(t, dir, "modules/demo__echo.wasm", []byte("evil")) }, gate.ErrCopyDiffers},
+		"copy with a hole": {func(t *testing.T, dir string) {
+			put(t, dir, "modules/hole", nil)
+			if err := os.Truncate(filepath.Join(dir, "modules", "hole"), 1<<40); err != nil {
+				t.Fatal(err)
+			}
+		}, gate.ErrCopyDiffers},
 		"signatures":     {func(t *testing.T, dir string) { put(t, dir, "manifest.sig", []byte{7, 0}) }, gate.ErrSignatureDiffers},
 		"large manifest": {func(t *testing.T, dir string) { put(t, dir, "manifest.bin", make([]byte, manifest.MaxBytes+1)) }, manifest.ErrLimit},
 		"case":           {func(t *testing.T, dir string) { put(t, dir, "Manifest.json", nil) }, manifest.ErrPathCollision},

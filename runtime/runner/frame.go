@@ -7,12 +7,6 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/can"
 )
 
-// AppendFrame appends body as one frame of the stdio abi: its length as a
-// minimal LEB128 varint, then its bytes (RFC-MYTHOS-0006 §10).
-func AppendFrame(b, body []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(body))), body...)
-}
-
 // Frame collects the one response frame that a module writes. It keeps at most
 // the limit, however much is written, and is not safe for concurrent use.
 type Frame struct {

@@ -51,7 +51,7 @@ func (l *Log) Write(p []byte) (int, error) {
 		// A byte of text takes at least one byte of log: no more is worth holding.
 		room := int(l.limit) - len(l.buf) + 1 - len(l.partial)
 		l.partial = append(l.partial, line[:max(0, min(len(line), room))]...)
-		if ended {
+		if ended || len(line) >= room { // a line that cannot fit need not end
 			l.line(StreamLabel, l.partial)
 			l.partial = l.partial[:0]
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/mythos-run/mythos/runtime/libs/abi"
 )
 
 func TestFrame(t *testing.T) {
@@ -47,11 +49,11 @@ func TestFrame(t *testing.T) {
 	}
 }
 
-// TestFrameRoundTrip: what AppendFrame writes, a Frame reads, however it is cut.
+// TestFrameRoundTrip: what abi.AppendFrame writes, a Frame reads, however it is cut.
 func TestFrameRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		body := rapid.SliceOf(rapid.Byte()).Draw(t, "body")
-		stream := AppendFrame(nil, body)
+		stream := abi.AppendFrame(nil, body)
 		f := NewFrame(uint64(len(body)))
 		for len(stream) > 0 {
 			n := rapid.IntRange(1, len(stream)).Draw(t, "n")
@@ -141,7 +143,7 @@ func FuzzFrame(f *testing.F) {
 		frame := NewFrame(limit)
 		_, _ = frame.Write(stream)
 		outcome, body, _ := frame.Result()
-		if outcome == Answered && (uint64(len(body)) > limit || !bytes.Equal(AppendFrame(nil, body), stream)) {
+		if outcome == Answered && (uint64(len(body)) > limit || !bytes.Equal(abi.AppendFrame(nil, body), stream)) {
 			t.Fatalf("limit %d, % x: % x", limit, stream, body)
 		}
 	})
@@ -158,5 +160,23 @@ func TestOutcomeNames(t *testing.T) {
 	}
 	if Outcome(0).String() != "unknown" || Outcome(99).String() != "unknown" {
 		t.Error("an unknown outcome has a name")
+	}
+}
+
+// TestLogFullWithoutLineEnd: what cannot fit any more ends the log at once, so
+// that a module's endless line is not searched again and again for its end.
+func TestLogFullWithoutLineEnd(t *testing.T) {
+	l := NewLog(32)
+	_, _ = l.Write(bytes.Repeat([]byte("x"), 20))
+	if l.Full() {
+		t.Error("the log is full of a line that fits")
+	}
+	_, _ = l.Write(bytes.Repeat([]byte("x"), 20))
+	if !l.Full() {
+		t.Error("the log waits for the end of a line that does not fit")
+	}
+	_, _ = l.Write([]byte("y\nz\n"))
+	if got, cut := l.Bytes(); string(got) != "STDERR "+strings.Repeat("x", 24)+"\n" || !cut {
+		t.Errorf("got %q, %v", got, cut)
 	}
 }

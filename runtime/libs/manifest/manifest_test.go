@@ -267,6 +267,8 @@ func TestRules(t *testing.T) {
 		"name long":               {func(m *Manifest) { m.Name = strings.Repeat("a", 129) }, ErrName},
 		"name longest":            {func(m *Manifest) { m.Name = strings.Repeat("a", 128) }, ""},
 		"version":                 {func(m *Manifest) { m.Version = "1.0" }, ErrVersion},
+		"longest version":         {func(m *Manifest) { m.Version = "1.0.0-" + strings.Repeat("a", 122) }, ""},
+		"longer version":          {func(m *Manifest) { m.Version = "1.0.0-" + strings.Repeat("a", 123) }, ErrVersion},
 		"feature order":           {func(m *Manifest) { m.Requires.Features = []string{"b", "a"} }, ErrOrder},
 		"feature twice":           {func(m *Manifest) { m.Requires.Features = []string{"a", "a"} }, ErrOrder},
 		"feature name":            {func(m *Manifest) { m.Requires.Features = []string{"A"} }, ErrFeature},
@@ -463,7 +465,7 @@ func TestVersions(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []string{"", "1", "1.0", "1.0.0.0", "01.0.0", "1.0.0-", "1.0.0-01", "1.0.0+", "1.0.0-a..b", "1.0.0-ä", "v1.0.0", "1.0.0 ", "1.0.-1", "1.0.0-" + strings.Repeat("a", 60)} {
+	for _, s := range []string{"", "1", "1.0", "1.0.0.0", "01.0.0", "1.0.0-", "1.0.0-01", "1.0.0+", "1.0.0-a..b", "1.0.0-ä", "v1.0.0", "1.0.0 ", "1.0.-1", "1.0.0-" + strings.Repeat("a", 123)} {
 		if _, err := ParseVersion(s); !errors.Is(err, ErrVersion) {
 			t.Errorf("%q: %v", s, err)
 		}

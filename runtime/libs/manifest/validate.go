@@ -30,6 +30,7 @@ const (
 	MaxWord         = 64 // variants, entry points, features
 	MaxMediaType    = 255
 	MaxDoc          = 4096
+	MaxFeatures     = 64
 	MaxArtifacts    = 10_000
 	MaxArtifactSize = 8_589_934_591
 	MaxModules      = 1024
@@ -77,8 +78,8 @@ func (x *Requires) validate() error {
 	if _, err := x.minVersion(); err != nil {
 		return err
 	}
-	if len(x.Features) > MaxWord {
-		return count("features", len(x.Features), MaxWord)
+	if len(x.Features) > MaxFeatures {
+		return count("features", len(x.Features), MaxFeatures)
 	}
 	for i, f := range x.Features {
 		switch {

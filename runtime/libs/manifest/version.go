@@ -8,7 +8,7 @@ import (
 )
 
 // MaxVersion bounds the text of a version in bytes.
-const MaxVersion = 64
+const MaxVersion = 128
 
 // Version is a semantic version (semver.org 2.0.0), parsed.
 type Version struct {

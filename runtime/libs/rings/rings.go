@@ -118,13 +118,12 @@ func ascending(kinds []uint8) bool {
 }
 
 func distinct(agents []sig.AgentID) int {
-	n := 0
-	for i, a := range agents {
-		if !slices.ContainsFunc(agents[:i], a.Equal) {
-			n++
-		}
+	set := make(map[sig.AgentID]bool, len(agents))
+	for _, a := range agents {
+		a.Hint = "" // hints do not count
+		set[a] = true
 	}
-	return n
+	return len(set)
 }
 
 // AdmitRing reports whether this policy judges ring, and whether this build can

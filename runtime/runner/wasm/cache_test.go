@@ -3,6 +3,7 @@ package wasm
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -139,15 +140,18 @@ func TestFailureIsNotKept(t *testing.T) {
 // cachedFiles lists the files of compiled code under dir.
 func cachedFiles(t *testing.T, dir string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"))
+	names, err := fs.Glob(os.DirFS(dir), "*/*/*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return files
+	for i := range names {
+		names[i] = filepath.Join(dir, names[i])
+	}
+	return names
 }
 
 func TestDiskCache(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a", "modules")
+	dir := filepath.Join(t.TempDir(), "[a", "modules*")
 	m := bind(hostcallCode().behaviour(runnertest.Echo).bytes(), runner.ABIHostcall)
 	run := func() {
 		t.Helper()

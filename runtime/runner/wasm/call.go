@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
+	"github.com/mythos-run/mythos/runtime/libs/abi"
 	"github.com/mythos-run/mythos/runtime/runner"
 )
 
@@ -48,7 +49,7 @@ func newCall(m *module, c *runner.Call) *call {
 	}
 	s.memory.limit = c.Module.Limits.MemoryBytes &^ (pageSize - 1)
 	if c.Module.ABI == runner.ABIStdio {
-		s.stdin = runner.AppendFrame(nil, c.Request)
+		s.stdin = abi.AppendFrame(nil, c.Request)
 		s.frame = runner.NewFrame(c.Module.Limits.MaxResponse)
 	}
 	return s
@@ -57,7 +58,8 @@ func newCall(m *module, c *runner.Call) *call {
 // errDeadline unwinds a guest out of a host function that took too long.
 var errDeadline = errors.New("the wall clock limit ended a host function")
 
-// checkDeadline is called by host functions whose work the guest can make long.
+// checkDeadline is called before each host function, and in those whose work the
+// guest can make long.
 func (c *call) checkDeadline() {
 	if c.ctx.Err() != nil {
 		panic(errDeadline)

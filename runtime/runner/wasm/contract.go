@@ -86,6 +86,7 @@ func instantiateHost(ctx context.Context, rt wazero.Runtime) error {
 		}
 		host := func(ctx context.Context, m api.Module, stack []uint64) {
 			c := ctx.Value(callKey{}).(*call)
+			c.checkDeadline() // a guest may make calls without a loop between them
 			var mem memory
 			if c.hasMemory {
 				mem.Memory = m.Memory()

@@ -3,6 +3,7 @@ package wasm
 import (
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -59,12 +60,9 @@ func private(dir string) error {
 
 // clear removes the compiled code. wazero's folder stays: it was made at open.
 func (d *disk) clear() error {
-	files, err := filepath.Glob(filepath.Join(d.dir, "*", "*"))
-	if err != nil {
-		return err
-	}
+	files, err := fs.Glob(os.DirFS(d.dir), "*/*") // d.dir itself may hold a * or [
 	for _, f := range files {
-		err = errors.Join(err, os.Remove(f))
+		err = errors.Join(err, os.Remove(filepath.Join(d.dir, f)))
 	}
 	return err
 }

@@ -25,6 +25,7 @@ const (
 	maxSegments  = 100_000
 	maxLocals    = 50_000    // of one function
 	maxAllLocals = 4_000_000 // of all functions
+	maxTargets   = 65_536    // of one br_table, without the default
 )
 
 const (
@@ -53,13 +54,14 @@ const (
 type importName struct{ module, name string }
 
 // scanned is what the scan found, and the module to compile: the original
-// without custom sections, whose names and debug data only cost, and with a
-// maximum on every table.
+// without custom sections, whose names and debug data only cost, with a maximum
+// on every table and with checks of the wall clock.
 type scanned struct {
 	imports   []importName
 	hasMemory bool
 	minPages  uint32
 	code      []byte
+	work      uint64 // of compiling it, in ns, see weigh.go
 }
 
 // scan reads a module's structure and refuses what the engine must not see. It
@@ -71,6 +73,7 @@ func scan(b []byte) (*scanned, error) {
 	}
 	out := &scanned{code: append(make([]byte, 0, len(b)), b[:8]...)}
 	s := &scanner{b: b, off: 8}
+	w := &weigher{}
 	for s.err == nil && s.off < len(b) {
 		at := s.off
 		id := s.byte()
@@ -79,7 +82,7 @@ func scan(b []byte) (*scanned, error) {
 		if s.err != nil || id == secCustom {
 			continue
 		}
-		part := &scanner{b: body, base: s.off - len(body), items: s.items, locals: s.locals}
+		part := &scanner{b: body, base: s.off - len(body), items: s.items, locals: s.locals, weigher: w}
 		patched := part.section(id, out)
 		if part.err == nil && part.off != len(part.b) {
 			part.fail(ErrInvalid, "%d bytes are left in section %d", len(part.b)-part.off, id)
@@ -95,6 +98,7 @@ func scan(b []byte) (*scanned, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
+	out.work = w.work
 	return out, nil
 }
 
@@ -117,6 +121,7 @@ type scanner struct {
 	b             []byte
 	off, base     int
 	items, locals uint64 // totals over the module
+	weigher       *weigher
 	err           error
 }
 
@@ -204,7 +209,7 @@ func (s *scanner) section(id byte, out *scanned) []byte {
 	case secImport:
 		s.each(maxImports, "imports", func() { s.importItem(out) })
 	case secFunction:
-		s.each(maxFunctions, "functions", func() { s.u32() })
+		s.each(maxFunctions, "functions", s.function)
 	case secTable:
 		return s.tables()
 	case secMemory:
@@ -218,7 +223,7 @@ func (s *scanner) section(id byte, out *scanned) []byte {
 	case secElement:
 		s.each(maxSegments, "element segments", s.elements)
 	case secCode:
-		s.each(maxFunctions, "function bodies", s.body)
+		return s.bodies()
 	case secData:
 		s.each(maxSegments, "data segments", s.data)
 	case 13:
@@ -229,19 +234,26 @@ func (s *scanner) section(id byte, out *scanned) []byte {
 	return nil
 }
 
-func (s *scanner) each(limit uint32, what string, item func()) {
-	for n := s.count(limit, what); n > 0 && s.err == nil; n-- {
+// each reads a vector and returns its length.
+func (s *scanner) each(limit uint32, what string, item func()) int {
+	n := s.count(limit, what)
+	for i := 0; i < n && s.err == nil; i++ {
 		item()
 	}
+	return n
 }
 
 func (s *scanner) funcType() {
 	if c := s.byte(); s.err == nil && c != 0x60 {
 		s.fail(ErrInvalid, "a type of form %#02x, only functions are accepted", c)
 	}
-	s.each(maxSignature, "parameters", s.valType)
-	s.each(maxSignature, "results", s.valType)
+	a := arity{params: s.each(maxSignature, "parameters", s.valType)}
+	a.results = s.each(maxSignature, "results", s.valType)
+	s.weigher.types = append(s.weigher.types, a)
 }
+
+// function reads the type of an imported function or of one that has a body.
+func (s *scanner) function() { s.weigher.functions = append(s.weigher.functions, s.u32()) }
 
 func (s *scanner) valType() {
 	switch c := s.byte(); c {
@@ -268,7 +280,7 @@ func (s *scanner) importItem(out *scanned) {
 		s.fail(ErrImportUnknown, "imports the %s %s; only functions can be imported", what, importName{module, name})
 		return
 	}
-	s.u32()
+	s.function()
 	out.imports = append(out.imports, importName{module, name})
 }
 
@@ -376,21 +388,50 @@ func (s *scanner) elements() {
 	}
 }
 
-// body steps over one function and bounds its locals.
-func (s *scanner) body() {
+// bodies weighs every function and returns the section with a check of the wall
+// clock at the head of each function and before each bulk operation, beside
+// those that the engine makes at the head of a loop: a guest needs no loop to
+// run for ever. An empty loop is such a check.
+func (s *scanner) bodies() []byte {
+	n := s.count(maxFunctions, "function bodies")
+	out := appendU32(make([]byte, 0, len(s.b)+len(s.b)/4), uint32(n))
+	for ; n > 0 && s.err == nil; n-- {
+		out = s.body(out)
+	}
+	return out
+}
+
+// body steps over one function, bounds its locals, weighs its code and appends
+// it with its checks.
+func (s *scanner) body(out []byte) []byte {
+	const check = "\x03\x40\x0b" // loop, without operands, and its end
 	size := s.u32()
 	code := &scanner{b: s.take(uint64(size)), base: s.base + s.off - int(size)}
 	if s.err != nil {
-		return
+		return nil
 	}
-	var locals uint64
+	body, locals := code.b, uint64(0)
 	code.each(maxLocals, "groups of locals", func() {
 		code.add(&locals, uint64(code.u32()), maxLocals, "locals of one function")
 		code.valType()
 	})
-	if s.err = code.err; s.err == nil {
-		s.add(&s.locals, locals, maxAllLocals, "locals")
+	if code.err == nil {
+		code.add(&s.locals, locals, maxAllLocals, "locals")
 	}
+	var checks []int
+	if code.err == nil {
+		checks = s.weigher.body(code, locals)
+	}
+	if s.err = code.err; s.err != nil {
+		return nil
+	}
+	out = appendU32(out, uint32(len(body)+len(check)*len(checks)))
+	from := 0
+	for _, at := range checks {
+		out = append(append(out, body[from:at]...), check...)
+		from = at
+	}
+	return append(out, body[from:]...)
 }
 
 func (s *scanner) data() {
