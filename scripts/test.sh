@@ -67,6 +67,16 @@ static() {
 
 compiler() { have "$(go env CC | cut -d ' ' -f 1)"; }
 
+# install_compiler installs one where that is root's to do.
+install_compiler() {
+	if [ "$(id -u)" -eq 0 ] && have apt-get; then
+		say "Installing gcc from Debian's packages ..."
+		if ! { apt-get update -qq && apt-get install -qq -y gcc libc6-dev >/dev/null; }; then
+			say "apt-get failed"
+		fi
+	fi
+}
+
 tests() {
 	if compiler; then
 		CGO_ENABLED=1 go test -race -timeout 15m ./...
@@ -80,6 +90,7 @@ bench_builds() { go_pure -C bench vet ./...; }
 find_shared
 [ -n "${MYTHOS_CTVP_V02:-}" ] || missing "v0.2 vectors" "MYTHOS_CTVP_V02 is not set and ../shared/ctvp-v0.2 is not there"
 [ -n "${MYTHOS_ED25519_VECTORS:-}" ] || missing "Ed25519 edge vectors" "MYTHOS_ED25519_VECTORS is not set and ../shared/vectors/ed25519 is not there"
+compiler || install_compiler
 compiler || missing "race detector" "no C compiler; the tests run without -race"
 
 step "build both commands" scripts/build.sh
