@@ -154,9 +154,7 @@ func executors(n *node.Node) (knownExecutors, error) {
 	}
 	hasOwn := err == nil && role == sig.Executor
 	return func(a sig.AgentID) bool {
-		return hasOwn && a.Equal(own.Agent()) || slices.ContainsFunc(trust.Entries(), func(e gate.TrustEntry) bool {
-			return e.Role == sig.Executor && e.Current(n.Clock()) && e.Holds(a)
-		})
+		return hasOwn && a.Equal(own.Agent()) || trust.TrustsExecutor(a, n.Clock())
 	}, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/caps"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/evidence"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
 	"github.com/mythos-run/mythos/runtime/libs/receipt"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
@@ -257,4 +258,22 @@ func TestLargeObjects(t *testing.T) {
 		}
 	}
 	b.wantLog("run_record register commit run_seal")
+}
+
+// TestSealWithoutRootFailsClosed keeps a seal, signed by this executor, that
+// counts receipts and names no root: damage, not an end to compare with.
+func TestSealWithoutRootFailsClosed(t *testing.T) {
+	b := newBench(t)
+	pkg := b.load(packtest.Spec{})
+	res := b.mustRun(pkg, "r")
+	bad := evidence.RunSeal{RunRecord: res.RunRecordID, ReceiptCount: 1, ResultHash: &res.Outcome.ResultHash}
+	raw, _, err := sig.Sign(&bad, executorKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.ledger.Seal(t.Context(), raw, res.RunRecordID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.run(pkg, "r", b.grant(pkg, nil))
+	wantCode(t, err, ledger.ErrCorrupt)
 }

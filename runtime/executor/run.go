@@ -162,8 +162,7 @@ func (r *run) adopt(raw []byte) error {
 // same opens a record under this run's id and checks that it is of the same
 // package, task, inputs and variants.
 func (r *run) same(raw []byte) (evidence.RunRecord, cid.Hash, error) {
-	var stands evidence.RunRecord
-	id, err := sig.Open(raw, &stands)
+	stands, id, err := evidence.OpenRecord(raw)
 	switch {
 	case err != nil:
 		return stands, id, fault.New(ledger.ErrCorrupt, "the run record of %s: %w", r.req.RunID, err)
@@ -245,8 +244,7 @@ func (r *run) standingSeal(ctx context.Context, want evidence.RunSeal) (cid.Hash
 	if last == nil {
 		return cid.Hash{}, nil
 	}
-	var got evidence.RunSeal
-	_, err := sig.Open(last, &got)
+	got, _, err := evidence.OpenSeal(last)
 	if err == nil && !r.TrustedExecutor(got.Signer) {
 		err = fmt.Errorf("signed by %s, which is no trusted executor", got.Signer.KeyID())
 	}

@@ -152,6 +152,14 @@ func (e *TrustEntry) Covers(name string) bool {
 // Holds reports whether key is one of e's.
 func (e *TrustEntry) Holds(key sig.AgentID) bool { return slices.ContainsFunc(e.Keys, key.Equal) }
 
+// TrustsExecutor reports whether a current executor entry holds a key: whether
+// what it signed in receipts and the ledger counts here.
+func (t *Trust) TrustsExecutor(key sig.AgentID, now time.Time) bool {
+	return slices.ContainsFunc(t.entries, func(e TrustEntry) bool {
+		return e.Role == sig.Executor && e.Current(now) && e.Holds(key)
+	})
+}
+
 // Epoch is a hash that changes whenever trust does: of the file's bytes and of
 // the keys that are trusted without standing in it.
 func (t *Trust) Epoch(implicit ...sig.AgentID) cid.Hash {

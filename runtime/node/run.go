@@ -120,9 +120,7 @@ func (n *Node) config(req *executor.Request, pkg *gate.Package, o RunOptions) (c
 			return n.authority(trust, dev, a, pkg)
 		},
 		TrustedExecutor: func(a sig.AgentID) bool {
-			return a.Equal(key.Agent()) || slices.ContainsFunc(trust.Entries(), func(e gate.TrustEntry) bool {
-				return e.Role == sig.Executor && e.Current(n.Clock()) && e.Holds(a)
-			})
+			return a.Equal(key.Agent()) || trust.TrustsExecutor(a, n.Clock())
 		},
 		NoWait: o.NoWait, OnWait: o.OnLeaseWait, OnLog: o.OnLog,
 	}, until, nil
