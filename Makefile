@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test build bench fuzz fuzz-short generate fmt lint clean
+.PHONY: help demo test build bench fuzz fuzz-wasm fuzz-short generate fmt lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z-]+:.*##' Makefile
@@ -22,6 +22,9 @@ bench: ## benchmarks against peers, recorded in bench/
 
 fuzz: ## every fuzz target for 30 s, recorded in bench/fuzz.md
 	@scripts/fuzz.sh 30 bench/fuzz.md
+
+fuzz-wasm: ## the wasm rewriter and runner for half an hour, recorded in bench/fuzz-wasm.md
+	@scripts/fuzz.sh 450 bench/fuzz-wasm.md '(libs/fuel|runner/wasm) '
 
 fuzz-short: ## every fuzz target for 5 s
 	@scripts/fuzz.sh 5

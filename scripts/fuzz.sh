@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the project for a while: fuzz.sh [SECONDS [RECORD]].
-# RECORD, a Markdown file, gets a table of what ran.
+# Runs the fuzz targets of the project for a while:
+# fuzz.sh [SECONDS [RECORD [PATTERN]]]. RECORD, a Markdown file, gets a table of
+# what ran; PATTERN, an extended regular expression, picks among "PACKAGE NAME".
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 seconds=${1:-5}
 record=${2:-}
+pattern=${3:-.}
 case $seconds in
 '' | *[!0-9]*) die "usage: fuzz.sh [SECONDS [RECORD]]: got \"$seconds\" for SECONDS" ;;
 esac
@@ -21,7 +23,8 @@ go_pure test -list '^Fuzz' "${packages[@]}" >"$SCRATCH/list" || {
 	cat "$SCRATCH/list"
 	die "the tests do not build"
 }
-awk '/^Fuzz/ { name[n++] = $1 } $1 == "ok" { for (i = 0; i < n; i++) print $2, name[i]; n = 0 }' "$SCRATCH/list" >"$SCRATCH/targets"
+awk '/^Fuzz/ { name[n++] = $1 } $1 == "ok" { for (i = 0; i < n; i++) print $2, name[i]; n = 0 }' "$SCRATCH/list" |
+	grep -E -- "$pattern" >"$SCRATCH/targets" || true
 total=$(wc -l <"$SCRATCH/targets" | tr -d ' ')
 [ "$total" -gt 0 ] || die "no fuzz target found"
 
@@ -63,7 +66,7 @@ if [ -n "$record" ]; then
 	{
 		say "# Fuzzing record"
 		say
-		say "\`make fuzz\` on $(date -u +%Y-%m-%d), $(go env GOVERSION) $(go env GOOS)/$(go env GOARCH), ${seconds} s for each target. No finding."
+		say "\`scripts/fuzz.sh $*\` on $(date -u +%Y-%m-%d), $(go env GOVERSION) $(go env GOOS)/$(go env GOARCH), ${seconds} s for each target. No finding."
 		say
 		say "| package | target | executions |"
 		say "| --- | --- | ---: |"

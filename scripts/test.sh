@@ -92,6 +92,7 @@ find_shared
 [ -n "${MYTHOS_ED25519_VECTORS:-}" ] || missing "Ed25519 edge vectors" "MYTHOS_ED25519_VECTORS is not set and ../shared/vectors/ed25519 is not there"
 compiler || install_compiler
 compiler || missing "race detector" "no C compiler; the tests run without -race"
+have node || missing "golden counts in V8" "Node 20 or later is not installed"
 
 step "build both commands" scripts/build.sh
 step "generated files are up to date" generated
@@ -101,6 +102,9 @@ step "staticcheck" static
 step "shell scripts" scripts/shell.sh
 step "go test ./..." tests
 step "bench module builds" bench_builds
+if have node; then
+	step "golden counts in V8" scripts/v8.sh
+fi
 step "fuzz targets, 5 s each" scripts/fuzz.sh 5
 step "packing twice gives the same bytes" scripts/repack.sh
 step "demo: run, replay, run without a ledger" scripts/demo_check.sh

@@ -44,6 +44,7 @@ var layers = []layer{
 	{1, "internal/obs", "logs, metrics and spans"},
 	{1, "internal/view", "the JSON view of canonical values"},
 	{1, "internal/cangen", "generates codecs from spec/schema.can"},
+	{1, "internal/v8counts", "meters guests for the check against V8"},
 	{1, "internal/layers", "these tests"},
 	{1, "internal/specref", "the test of references into spec/"},
 	{1, "ctvp", "conformance data and the error table, embedded"},

@@ -70,20 +70,17 @@ func (n *Node) CheckModule(ctx context.Context, b *manifest.ModuleBinding, load 
 	if err != nil {
 		return err
 	}
-	return checkWith(engine)(ctx, b, load)
+	return checkWith(engine.Check)(ctx, b, load)
 }
 
-// newChecker returns a runner that checks modules and leaves nothing behind.
-func newChecker() (*wasm.Runner, error) { return wasm.New(wasm.Options{Interpreter: true}) }
-
-func checkWith(r runner.Runner) gate.CheckModule {
+func checkWith(check func(context.Context, runner.Module) error) gate.CheckModule {
 	return func(ctx context.Context, b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) error {
 		raw, err := load(ctx)
 		if err != nil {
 			return err
 		}
 		bytes := func(context.Context) ([]byte, error) { return raw, nil }
-		return r.Check(ctx, executor.Module(b, cid.Sum(raw), bytes))
+		return check(ctx, executor.Module(b, cid.Sum(raw), bytes))
 	}
 }
 
@@ -97,13 +94,9 @@ func (n *Node) Verify(ctx context.Context, ref string) (*gate.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	checker, err := newChecker()
-	if err != nil {
-		return nil, errors.Join(err, src.Close())
-	}
-	opt.CheckModule = checkWith(checker)
+	opt.CheckModule = checkWith(wasm.Check)
 	report, err := gate.Verify(ctx, src, opt)
-	return report, errors.Join(err, src.Close(), checker.Close())
+	return report, errors.Join(err, src.Close())
 }
 
 // Load performs the loading order on an open package for a ring. A node without a

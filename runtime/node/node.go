@@ -7,13 +7,15 @@
 // the user generates there, trust.json and the lock trust.json.lock, ring0.policy.
 // Under the data folder: store/ (objects), ledger/, and packed/, one empty file per
 // package that was packed here, named by its package id: the packages for which
-// the dev key is a publisher. Under the cache folder: wasm/ (compiled code).
+// the dev key is a publisher. Under the cache folder: wasm/ (compiled
+// code) and wasm.key (of the MAC on it).
 package node
 
 import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -98,19 +100,37 @@ func (n *Node) Engine() (*wasm.Runner, error) {
 	return n.engine, nil
 }
 
-// diskEngine returns a runner that keeps compiled code in the cache folder, which
-// it must be able to write.
+// diskEngine returns a runner that keeps compiled code in the cache folder, under
+// a key of this node's own.
 func (n *Node) diskEngine() (*wasm.Runner, error) {
-	dir := filepath.Join(n.Paths.Cache, "wasm")
-	r, err := wasm.New(wasm.Options{CacheDir: dir, Now: n.Clock})
+	key, err := n.cacheKey()
 	if err != nil {
-		return nil, err
+		return nil, fault.New(wasm.ErrCache, "%w", err).About(n.cacheKeyPath())
 	}
-	probe, err := os.CreateTemp(dir, ".probe-*")
-	if err != nil {
-		return nil, errors.Join(fault.New(wasm.ErrCache, "%w", cause(err)).About(dir), r.Close())
+	return wasm.New(wasm.Options{CacheDir: filepath.Join(n.Paths.Cache, "wasm"), CacheKey: key, Now: n.Clock})
+}
+
+func (n *Node) cacheKeyPath() string { return filepath.Join(n.Paths.Cache, "wasm.key") }
+
+// cacheKey returns the key of the MAC on compiled code, making it on first use.
+// It signs nothing, and without it modules are compiled anew; so it is
+// kept with the cache, where a run that is refused may leave it.
+func (n *Node) cacheKey() ([]byte, error) {
+	path := n.cacheKeyPath()
+	key, err := os.ReadFile(path)
+	if !isMissing(err) {
+		return key, cause(err)
 	}
-	return r, errors.Join(probe.Close(), os.Remove(probe.Name()))
+	key = make([]byte, 32)
+	rand.Read(key) // never fails: the program ends if the system has no randomness
+	if err := atomicfile.MkdirAll(n.Paths.Cache, 0o700); err != nil {
+		return nil, cause(err)
+	}
+	err = atomicfile.WriteNew(path, key, 0o600)
+	if errors.Is(err, fs.ErrExist) { // another process made it meanwhile
+		key, err = os.ReadFile(path)
+	}
+	return key, cause(err)
 }
 
 // CacheFault returns why the engine that was opened keeps compiled code in memory

@@ -46,37 +46,6 @@ const (
 	maxStatus    = 599
 )
 
-// The ids of the built-in types. They are values derived from constants and
-// are never assigned again.
-var (
-	TypeAny   = typeID("any")
-	TypeNull  = typeID("null")
-	TypeBool  = typeID("bool")
-	TypeU64   = typeID("u64")
-	TypeI64   = typeID("i64")
-	TypeBytes = typeID("bytes")
-	TypeText  = typeID("text")
-	TypeList  = typeID("list")
-	TypeMap   = typeID("map")
-)
-
-func typeID(name string) cid.Hash { return cid.Sum(can.AppendText(nil, "mythos.type/"+name)) }
-
-// The names and ids of the tools every executor has; interface 1, any to any.
-// Their ids are derived from constants and never assigned again.
-const (
-	BlobPut      = "mythos/blob.put"
-	BlobGet      = "mythos/blob.get"
-	BlobChunkGet = "mythos/blob.chunk_get"
-)
-
-// Ids of the built-in tools.
-var (
-	BlobPutID      = ToolID(BlobPut, 1, TypeAny, TypeAny)
-	BlobGetID      = ToolID(BlobGet, 1, TypeAny, TypeAny)
-	BlobChunkGetID = ToolID(BlobChunkGet, 1, TypeAny, TypeAny)
-)
-
 // BuiltinTool returns the name of a built-in tool, or "" if id is not one.
 func BuiltinTool(id cid.Hash) string {
 	switch id {

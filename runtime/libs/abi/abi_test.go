@@ -293,3 +293,20 @@ func FuzzFrame(f *testing.F) {
 		}
 	})
 }
+
+// TestIDs derives the ids that stand in this package as bytes.
+func TestIDs(t *testing.T) {
+	for name, got := range map[string]cid.Hash{
+		"any": TypeAny, "null": TypeNull, "bool": TypeBool, "u64": TypeU64, "i64": TypeI64,
+		"bytes": TypeBytes, "text": TypeText, "list": TypeList, "map": TypeMap,
+	} {
+		if want := cid.Sum(can.AppendText(nil, "mythos.type/"+name)); got != want {
+			t.Errorf("type %s is %s, want %s", name, got, want)
+		}
+	}
+	for name, got := range map[string]cid.Hash{BlobPut: BlobPutID, BlobGet: BlobGetID, BlobChunkGet: BlobChunkGetID} {
+		if want := ToolID(name, 1, TypeAny, TypeAny); got != want {
+			t.Errorf("tool %s is %s, want %s", name, got, want)
+		}
+	}
+}

@@ -45,7 +45,7 @@ const (
 	MinTimeout   = 1_000         // microseconds
 	MaxTimeout   = 3_600_000_000 // microseconds: an hour
 	MinMemory    = 64 << 10
-	MaxMemory    = 4 << 30
+	MaxMemory    = 65_535 << 16 // one page less than can be addressed: its size must fit 32 bits
 	MaxFuel      = 1<<63 - 1
 	MinMessage   = 256 // bytes of a request or response
 	MaxMessage   = 16 << 20

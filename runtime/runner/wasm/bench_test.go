@@ -21,7 +21,7 @@ func BenchmarkCall(b *testing.B) {
 	code := hostcallCode()
 	for name, m := range map[string]runner.Module{
 		"small": bind(code.behaviour(runnertest.Echo).bytes(), runner.ABIHostcall),
-		"go":    goModule(goGuest(b, "tools/echo/go"), runner.ABIHostcall),
+		"go":    goModule(goGuest(b, echoTool), runner.ABIHostcall),
 	} {
 		b.Run(name, func(b *testing.B) {
 			r := open(b, Options{})
@@ -49,9 +49,9 @@ func BenchmarkCall(b *testing.B) {
 // BenchmarkCompile is a module's way from its bytes to its first call, without
 // and with compiled code on disk.
 func BenchmarkCompile(b *testing.B) {
-	m := goModule(goGuest(b, "tools/echo/go"), runner.ABIHostcall)
+	m := goModule(goGuest(b, echoTool), runner.ABIHostcall)
 	dir := filepath.Join(b.TempDir(), "cache")
-	for name, o := range map[string]Options{"none": {}, "disk": {CacheDir: dir}} {
+	for name, o := range map[string]Options{"none": {}, "disk": {CacheDir: dir, CacheKey: cacheKey}} {
 		if o.CacheDir != "" {
 			if err := open(b, o).Check(b.Context(), m); err != nil {
 				b.Fatal(err)

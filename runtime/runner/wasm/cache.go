@@ -3,26 +3,17 @@ package wasm
 import (
 	"container/list"
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 
-	"github.com/tetratelabs/wazero"
-
 	"github.com/mythos-run/mythos/runtime/libs/cid"
-	"github.com/mythos-run/mythos/runtime/libs/fault"
-	"github.com/mythos-run/mythos/runtime/runner"
 )
 
 // cache holds compiled modules by digest, compiles each once however many
 // calls want it, and forgets those not used for longest. A module in use is
 // never freed.
 type cache struct {
-	runtime  wazero.Runtime
-	disk     *disk // nil: none
-	config   wazero.RuntimeConfig
-	maxBytes uint64
-	capacity int
+	engine  Engine
+	options *Options
 
 	ctx    context.Context // ends with the Runner; compilations run under it
 	cancel context.CancelFunc
@@ -43,28 +34,10 @@ type entry struct {
 	place  *list.Element
 }
 
-func newCache(o Options, engine string) (*cache, error) {
-	c := &cache{
-		config:   runtimeConfig(o.Interpreter),
-		maxBytes: o.MaxModuleBytes,
-		capacity: o.Modules,
-		entries:  map[cid.Hash]*entry{},
-		recent:   list.New(),
-	}
+func newCache(e Engine, o *Options) *cache {
+	c := &cache{engine: e, options: o, entries: map[cid.Hash]*entry{}, recent: list.New()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	config := c.config
-	if o.CacheDir != "" {
-		d, err := openDisk(o.CacheDir, engine)
-		if err != nil {
-			return nil, err
-		}
-		c.disk, config = d, config.WithCompilationCache(d.cache)
-	}
-	c.runtime = wazero.NewRuntimeWithConfig(c.ctx, config)
-	if err := instantiateHost(c.ctx, c.runtime); err != nil {
-		return nil, errors.Join(fmt.Errorf("host modules: %w", err), c.close())
-	}
-	return c, nil
+	return c
 }
 
 // get returns the entry of a digest, held until release, compiling it if needed.
@@ -102,14 +75,14 @@ func (c *cache) release(e *entry) {
 	last := e.users == 0 && e.module != nil
 	c.mu.Unlock()
 	if last {
-		_ = e.module.compiled.Close(c.ctx) // frees memory only
+		_ = e.module.program.Close() // frees memory only
 	}
 }
 
 // fill compiles for an entry. A failure is not kept: the next call tries again.
 func (c *cache) fill(e *entry, load loader) {
 	defer c.work.Done()
-	m, err := c.load(e.digest, load)
+	m, err := c.compile(e.digest, load)
 	c.mu.Lock()
 	e.module, e.err = m, err
 	var evicted []*entry
@@ -130,7 +103,7 @@ func (c *cache) fill(e *entry, load loader) {
 // overflow unlists the entries over capacity; the caller releases recent's hold
 // on them.
 func (c *cache) overflow() (evicted []*entry) {
-	for c.recent.Len() > c.capacity {
+	for c.recent.Len() > c.options.Modules {
 		old := c.recent.Remove(c.recent.Back()).(*entry)
 		old.place = nil
 		delete(c.entries, old.digest)
@@ -139,71 +112,27 @@ func (c *cache) overflow() (evicted []*entry) {
 	return evicted
 }
 
-func (c *cache) load(digest cid.Hash, load loader) (*module, error) {
-	if load == nil {
-		return nil, fault.New(ErrInvalid, "module %s is not compiled and cannot be loaded", digest)
-	}
-	b, err := load(c.ctx)
-	if c.ctx.Err() != nil {
-		return nil, fault.New(runner.ErrClosed, "the wasm runner was closed while it loaded module %s", digest)
-	}
+func (c *cache) compile(digest cid.Hash, load loader) (*module, error) {
+	b, err := c.options.load(c.ctx, digest, load)
 	if err != nil {
-		return nil, fmt.Errorf("load module %s: %w", digest, err)
-	}
-	if uint64(len(b)) > c.maxBytes {
-		return nil, fault.New(ErrTooLarge, "the module has %d bytes, at most %d", len(b), c.maxBytes)
-	}
-	if err := verify(b, digest); err != nil {
 		return nil, err
 	}
-	return compileModule(c.ctx, b, c.compile)
-}
-
-// compile compiles with the disk cache if there is one. When that fails, a
-// compilation without it tells whether the module or the cache is at fault; a
-// damaged cache is emptied and used again.
-func (c *cache) compile(ctx context.Context, b []byte) (wazero.CompiledModule, error) {
-	compiled, err := compileWith(ctx, c.runtime, b)
-	if err == nil || c.disk == nil || ctx.Err() != nil {
-		return compiled, err
-	}
-	plain := wazero.NewRuntimeWithConfig(ctx, c.config)
-	defer func() { _ = plain.Close(ctx) }() // frees memory only
-	if _, err := compileWith(ctx, plain, b); err != nil {
+	m, out, err := meterModule(b)
+	if err != nil {
 		return nil, err
 	}
-	if cleared := c.disk.clear(); cleared != nil {
-		return nil, errors.Join(fault.New(ErrCache, "%s cannot be used: %w", c.disk.dir, err), cleared)
+	if m.program, err = c.engine.Compile(c.ctx, out); err != nil {
+		return nil, err
 	}
-	if compiled, err = compileWith(ctx, c.runtime, b); err != nil {
-		return nil, fault.New(ErrCache, "%s cannot be used: %w", c.disk.dir, err)
-	}
-	return compiled, nil
-}
-
-// compileWith compiles in rt. Validation found every defect that wazero knows;
-// a panic is one more way to say that it cannot compile this.
-func compileWith(ctx context.Context, rt wazero.Runtime, b []byte) (m wazero.CompiledModule, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			m, err = nil, fault.New(ErrInvalid, "the engine cannot compile the module: %s", brief(fmt.Sprint(p)))
-		}
-	}()
-	m, err = rt.CompileModule(ctx, b)
-	if err != nil {
-		return nil, fault.New(ErrInvalid, "%s", brief(err.Error()))
+	if !c.options.NoImage {
+		m.ready = m.initialised()
 	}
 	return m, nil
 }
 
-// close frees everything; no call may be running.
+// close waits for compilations; no call may be running.
 func (c *cache) close() error {
 	c.cancel()
 	c.work.Wait()
-	background := context.WithoutCancel(c.ctx)
-	err := c.runtime.Close(background)
-	if c.disk != nil {
-		err = errors.Join(err, c.disk.cache.Close(background))
-	}
-	return err
+	return c.engine.Close()
 }

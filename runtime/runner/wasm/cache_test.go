@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/fuel"
 	"github.com/mythos-run/mythos/runtime/runner"
 	"github.com/mythos-run/mythos/runtime/runner/runnertest"
 )
@@ -132,15 +134,18 @@ func TestFailureIsNotKept(t *testing.T) {
 		t.Errorf("a cached module was loaded: %v", err)
 	}
 	bad.Digest, bad.Load = cid.Hash{}, nil
-	if err := r.Check(t.Context(), bad); !errors.Is(err, ErrInvalid) {
+	if err := r.Check(t.Context(), bad); !errors.Is(err, runner.ErrDigest) {
 		t.Errorf("without Load: %v", err)
 	}
 }
 
+// cacheKey is the MAC key of these tests.
+var cacheKey = bytes.Repeat([]byte("k"), 32)
+
 // cachedFiles lists the files of compiled code under dir.
 func cachedFiles(t *testing.T, dir string) []string {
 	t.Helper()
-	names, err := fs.Glob(os.DirFS(dir), "*/*/*")
+	names, err := fs.Glob(os.DirFS(dir), "*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +160,7 @@ func TestDiskCache(t *testing.T) {
 	m := bind(hostcallCode().behaviour(runnertest.Echo).bytes(), runner.ABIHostcall)
 	run := func() {
 		t.Helper()
-		r, err := New(Options{CacheDir: dir})
+		r, err := New(Options{CacheDir: dir, CacheKey: cacheKey})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +183,7 @@ func TestDiskCache(t *testing.T) {
 	before, _ := os.Stat(files[0])
 	run()
 	after, err := os.Stat(files[0])
-	if err != nil || !after.ModTime().Equal(before.ModTime()) {
+	if err != nil || !os.SameFile(before, after) {
 		t.Errorf("the cached file was written again: %v", err)
 	}
 	flipped := append([]byte(nil), written...)
@@ -195,12 +200,82 @@ func TestDiskCache(t *testing.T) {
 		}
 	}
 	bad := bind([]byte("\x00asm\x01\x00\x00\x00\x0a"), runner.ABIHostcall)
-	r := open(t, Options{CacheDir: dir})
-	if err := r.Check(t.Context(), bad); !errors.Is(err, ErrInvalid) {
+	r := open(t, Options{CacheDir: dir, CacheKey: cacheKey})
+	if err := r.Check(t.Context(), bad); !errors.Is(err, fuel.ErrMalformed) {
 		t.Errorf("an invalid module: %v", err)
 	}
 	if len(cachedFiles(t, dir)) != 1 {
 		t.Error("an invalid module emptied the cache")
+	}
+}
+
+// TestDiskCacheOfOthers: code under another key, or of another module, is never
+// executed: it is removed and made anew.
+func TestDiskCacheOfOthers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	run := func(key []byte, i int32) {
+		t.Helper()
+		r, err := New(Options{CacheDir: dir, CacheKey: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res := invoke(t, r, numbered(i), "q"); string(res.Response) != string(rune(i)) {
+			t.Errorf("module %d: %v % x (%s)", i, res.Outcome, res.Response, res.Detail)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	read := func(name string) string {
+		t.Helper()
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	run(cacheKey, 1)
+	one := cachedFiles(t, dir)[0]
+	mine := read(one)
+	run(bytes.Repeat([]byte("x"), 32), 1)
+	if read(one) == mine {
+		t.Error("another node's key was accepted")
+	}
+	run(cacheKey, 1)
+	if read(one) != mine {
+		t.Error("the file was not written anew")
+	}
+	run(cacheKey, 2)
+	for _, two := range cachedFiles(t, dir) {
+		if two == one {
+			continue
+		}
+		before := read(two)
+		if err := os.WriteFile(two, []byte(mine), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(cacheKey, 2)
+		if read(two) != before {
+			t.Error("one module's code was accepted for another")
+		}
+	}
+	for _, key := range [][]byte{nil, make([]byte, 31)} {
+		if _, err := New(Options{CacheDir: dir, CacheKey: key}); !errors.Is(err, ErrCache) {
+			t.Errorf("a key of %d bytes: %v", len(key), err)
+		}
+	}
+}
+
+// TestDiskCacheUnwritable: a folder that cannot be written after it was opened
+// costs time and no call.
+func TestDiskCacheUnwritable(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	r := open(t, Options{CacheDir: dir, CacheKey: cacheKey})
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if res := invoke(t, r, numbered(3), "q"); string(res.Response) != "\x03" {
+		t.Errorf("%v % x (%s)", res.Outcome, res.Response, res.Detail)
 	}
 }
 
@@ -212,7 +287,7 @@ func TestDiskCacheIsPrivate(t *testing.T) {
 	}
 	root := t.TempDir()
 	made := filepath.Join(root, "made")
-	open(t, Options{CacheDir: made})
+	open(t, Options{CacheDir: made, CacheKey: cacheKey})
 	if info, err := os.Stat(made); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
@@ -220,7 +295,7 @@ func TestDiskCacheIsPrivate(t *testing.T) {
 		if err := os.Chmod(made, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := New(Options{CacheDir: made}); !errors.Is(err, ErrCache) {
+		if _, err := New(Options{CacheDir: made, CacheKey: cacheKey}); !errors.Is(err, ErrCache) {
 			t.Errorf("mode %o: %v", mode, err)
 		}
 	}
@@ -236,7 +311,7 @@ func TestDiskCacheIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{link, file} {
-		if _, err := New(Options{CacheDir: dir}); fault.CodeOf(err) != ErrCache {
+		if _, err := New(Options{CacheDir: dir, CacheKey: cacheKey}); fault.CodeOf(err) != ErrCache {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}

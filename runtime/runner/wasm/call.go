@@ -7,110 +7,154 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/mythos-run/mythos/runtime/libs/abi"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fuel"
 	"github.com/mythos-run/mythos/runtime/runner"
 )
 
-// callKey is the context key under which host functions find their call.
-type callKey struct{}
-
-// call is the state of one invocation. Only the goroutine that runs the guest
+// Host is one call's side of the contract: what its instance can reach, and the
+// fuel, memory and time it may use. Only the goroutine that runs the guest
 // touches it.
-type call struct {
-	ctx       context.Context
-	limits    *runner.Limits
-	hasMemory bool
-	request   []byte
-	response  []byte        // hostcall abi
-	refused   bool          // the last response_write was refused
-	stdin     []byte        // what is unread of fd 0
-	frame     *runner.Frame // fd 1 with the stdio abi, else nil
-	log       *runner.Log
-	random    *random
-	now       uint64  // virtual clock, ns
-	shut      [3]bool // closed file descriptors
-	exited    bool    // proc_exit was called
-	exitCode  uint32
-	memory    allocator
+type Host struct {
+	ctx      context.Context
+	limits   *runner.Limits
+	instance Instance
+	request  []byte
+	response []byte        // hostcall abi
+	refused  bool          // the last response_write was refused
+	stdin    []byte        // what is unread of fd 0
+	frame    *runner.Frame // fd 1 with the stdio abi, else nil
+	log      *runner.Log
+	random   random
+	now      uint64  // virtual clock, ns
+	shut     [3]bool // closed file descriptors
+	exited   bool    // proc_exit was called
+	exitCode uint32
+	small    bool // a growth was refused
+	seed     cid.Hash
+	meter    meter
+
+	particular bool // a function was called that is not the same for every request
 }
 
-func newCall(m *module, c *runner.Call) *call {
-	s := &call{
-		limits:    &c.Module.Limits,
-		hasMemory: m.hasMemory,
-		request:   c.Request,
-		log:       runner.NewLog(c.Module.Limits.MaxStderr),
-		random:    newRandom(c.RequestHash),
-		now:       clockStart,
+func newHost(ctx context.Context, c *runner.Call, slice int64) *Host {
+	h := &Host{
+		ctx:     ctx,
+		limits:  &c.Module.Limits,
+		request: c.Request,
+		log:     runner.NewLog(c.Module.Limits.MaxStderr),
+		seed:    c.RequestHash,
+		now:     clockStart,
+		meter:   newMeter(&c.Module.Limits, slice),
 	}
-	s.memory.limit = c.Module.Limits.MemoryBytes &^ (pageSize - 1)
 	if c.Module.ABI == runner.ABIStdio {
-		s.stdin = abi.AppendFrame(nil, c.Request)
-		s.frame = runner.NewFrame(c.Module.Limits.MaxResponse)
+		h.stdin = abi.AppendFrame(nil, c.Request)
+		h.frame = runner.NewFrame(c.Module.Limits.MaxResponse)
 	}
-	return s
+	return h
 }
 
-// errDeadline unwinds a guest out of a host function that took too long.
-var errDeadline = errors.New("the wall clock limit ended a host function")
-
-// checkDeadline is called before each host function, and in those whose work the
-// guest can make long.
-func (c *call) checkDeadline() {
-	if c.ctx.Err() != nil {
-		panic(errDeadline)
-	}
+// Call is how an instance calls a function of the contract: arguments are on
+// the stack, and results are left there. It panics with an error to end the
+// guest.
+func (h *Host) Call(f *HostFunc, stack []uint64) {
+	h.settle()
+	h.checkDeadline()
+	h.particular = h.particular || !f.general
+	f.call(h, h.instance.Memory(), stack)
 }
 
-// invoke runs a module once and fills in how it ended.
-func (r *Runner) invoke(ctx context.Context, e *entry, rc runner.Call, res *runner.Result) {
-	ctx, cancel := context.WithTimeout(ctx, rc.Module.Limits.Timeout)
-	defer cancel()
-	c := newCall(e.module, &rc)
-	c.ctx = experimental.WithMemoryAllocator(context.WithValue(ctx, callKey{}, c), &c.memory)
-	err := r.enterGuest(c, e, rc.Module)
-	res.Log, res.LogTruncated = c.log.Bytes()
-	if err != nil {
-		res.Outcome, res.Detail = c.judge(err)
-		return
+// MemoryLimit is what the instance's memory may grow to, in bytes, whole pages.
+func (h *Host) MemoryLimit() uint64 { return h.limits.MemoryBytes &^ (pageSize - 1) }
+
+// RefuseGrowth notes that the memory would have exceeded its limit.
+func (h *Host) RefuseGrowth() { h.small = true }
+
+// invoke runs a module once and fills in how it ended. An error means that
+// nothing of it ran.
+func (r *Runner) invoke(ctx context.Context, e *entry, c *runner.Call, res *runner.Result) error {
+	h := newHost(ctx, c, r.options.Slice)
+	instance, err := e.module.program.Instantiate(h)
+	if errors.Is(err, ErrHostMemory) {
+		return err
 	}
-	res.Outcome, res.Response, res.Detail = c.result()
+	schedule, used := fuel.Schedule1, uint64(0)
+	exhausted := false
+	if err == nil {
+		h.instance = instance
+		err = h.enter(e.module, c.Module)
+		used, exhausted = h.meter.end(instance.Fuel())
+		if err != nil && instance.Depth() < 0 {
+			err = fmt.Errorf("the call depth of %d is used up: %w", fuel.Depth, err)
+		}
+		_ = instance.Close() // frees memory only
+	}
+	res.FuelSchedule, res.FuelUsed = &schedule, &used
+	res.Log, res.LogTruncated = h.log.Bytes()
+	switch outcome, detail := h.judge(err); {
+	case exhausted && outcome != runner.Killed:
+		res.Outcome, res.Detail = runner.FuelExhausted, fmt.Sprintf("the module used its %d units of fuel up", used)
+	case err != nil:
+		res.Outcome, res.Detail = outcome, detail
+	default:
+		res.Outcome, res.Response, res.Detail = h.result()
+	}
+	return nil
 }
 
-// enterGuest instantiates the module and calls its entry. Whatever panics on
-// the way becomes an error.
-func (r *Runner) enterGuest(c *call, e *entry, m runner.Module) (err error) {
+// enter calls the exports of a call in their order. Whatever panics on the way
+// becomes an error.
+func (h *Host) enter(m *module, b runner.Module) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", errHost, p)
 		}
 	}()
-	name, err := entryName(m)
+	entry, err := entryName(b)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHost, err)
 	}
-	guest, err := r.cache.runtime.InstantiateModule(c.ctx, e.module.compiled, r.config.WithRandSource(c.random))
-	if err != nil {
+	first := m.first
+	if entry != startEntry && m.ready != nil && m.ready.fits(h) {
+		first = m.ready
+	}
+	if err := first.restore(h.instance); err != nil {
 		return err
 	}
-	defer func() { _ = guest.Close(context.WithoutCancel(c.ctx)) }() // frees memory only
-	if name != startEntry && e.module.initialize {
-		if err := c.export(guest, initEntry); err != nil {
+	h.instance.SetFuel(h.meter.first - int64(first.fuel))
+	if first != m.ready {
+		if err := h.initialize(m, entry != startEntry); err != nil {
 			return err
 		}
 	}
-	return c.export(guest, name)
+	h.random.seed(h.seed)
+	return h.export(entry)
+}
+
+// initialize runs what comes before the entry, under the random stream that is
+// the same for every request.
+func (h *Host) initialize(m *module, reactor bool) error {
+	h.random.seed(cid.Hash{})
+	if m.start != "" {
+		if err := h.export(m.start); err != nil {
+			return err
+		}
+	}
+	if reactor && m.initialize {
+		return h.export(initEntry)
+	}
+	return nil
 }
 
 // export calls one export; proc_exit(0) is a return.
-func (c *call) export(guest api.Module, name string) error {
-	err := guest.ExportedFunction(name).CallWithStack(c.ctx, nil)
-	if c.exited && c.exitCode == 0 {
-		c.exited = false
+func (h *Host) export(name string) error {
+	h.instance.SetDepth(fuel.Depth)
+	err := h.instance.Call(name)
+	if h.exited && h.exitCode == 0 {
+		h.exited = false
 		return nil
 	}
 	return err
@@ -119,31 +163,40 @@ func (c *call) export(guest api.Module, name string) error {
 // errHost marks a failure of the host while a guest ran.
 var errHost = errors.New("the host failed")
 
-// judge turns what ended a guest into an outcome.
-func (c *call) judge(err error) (runner.Outcome, string) {
+// stackOverflow is how wazero says that its own stack has ended: no answer of
+// the module (RFC-MYTHOS-0012 §10.4).
+const stackOverflow = "stack overflow"
+
+// judge turns what ended a guest into an outcome; nil is Answered.
+func (h *Host) judge(err error) (runner.Outcome, string) {
+	if err == nil {
+		return runner.Answered, ""
+	}
 	var closed *sys.ExitError
 	var bug runtime.Error
 	outcome, detail := runner.Trapped, err.Error()
 	switch {
-	case errors.Is(err, errHost) || errors.As(err, &bug):
+	case errors.Is(err, errHost) || errors.As(err, &bug) || strings.Contains(detail, stackOverflow):
 		return runner.Killed, brief(detail)
-	case c.exited:
-		outcome, detail = runner.Exited, fmt.Sprintf("the module exited with status %d", c.exitCode)
-	case errors.As(err, &closed) || errors.Is(err, errDeadline):
-		return runner.TimedOut, c.stopped()
+	case h.exited:
+		outcome, detail = runner.Exited, fmt.Sprintf("the module exited with status %d", h.exitCode)
+	case errors.As(err, &closed):
+		return runner.Killed, brief(detail)
+	case errors.Is(err, errDeadline):
+		return runner.TimedOut, h.stopped()
 	}
-	if c.memory.refused {
+	if h.small {
 		outcome = runner.MemoryExceeded
-		detail = fmt.Sprintf("a growth over the limit of %d bytes was refused; then: %s", c.memory.limit, detail)
+		detail = fmt.Sprintf("a growth over the limit of %d bytes was refused; then: %s", h.MemoryLimit(), detail)
 	}
 	return outcome, brief(detail)
 }
 
-func (c *call) stopped() string {
-	if errors.Is(c.ctx.Err(), context.Canceled) {
+func (h *Host) stopped() string {
+	if errors.Is(h.ctx.Err(), context.Canceled) {
 		return "the caller's context ended"
 	}
-	return fmt.Sprintf("the module ran longer than %v, or than its caller would wait", c.limits.Timeout)
+	return fmt.Sprintf("the module ran longer than %v, or than its caller would wait", h.limits.Timeout)
 }
 
 // brief bounds a message that a module can influence.

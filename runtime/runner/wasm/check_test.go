@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/fuel"
 	"github.com/mythos-run/mythos/runtime/runner"
 	"github.com/mythos-run/mythos/runtime/runner/runnertest"
 )
@@ -37,24 +38,24 @@ func TestCheckRefuses(t *testing.T) {
 		code   fault.Code
 		module []byte
 	}{
-		"empty":                 {ErrInvalid, nil},
-		"not wasm":              {ErrInvalid, []byte("#!/bin/sh\n")},
-		"version 2":             {ErrInvalid, []byte("\x00asm\x02\x00\x00\x00")},
-		"component":             {ErrComponent, []byte("\x00asm\x0d\x00\x01\x00")},
-		"truncated":             {ErrInvalid, plain(nil).bytes()[:20]},
-		"unknown section":       {ErrInvalid, raw(section(14, nil))},
-		"sections out of order": {ErrInvalid, raw(section(secFunction, vec()), section(secType, vec()))},
-		"section twice":         {ErrInvalid, raw(section(secType, vec()), section(secType, vec()))},
-		"section with a tail":   {ErrInvalid, raw(section(secType, []byte{0, 0}))},
-		"tags":                  {ErrInvalid, raw(section(13, vec()))},
-		"invalid body":          {ErrInvalid, plain([]byte{opDrop}).bytes()},
-		"unknown opcode":        {ErrInvalid, plain([]byte{0xff}).bytes()},
-		"simd":                  {ErrInvalid, plain(join(0xfd, 12, make([]byte, 16), opDrop)).bytes()},
-		"tail call":             {ErrInvalid, plain([]byte{0x12, 0}).bytes()},
-		"atomics":               {ErrInvalid, plain([]byte{0xfe, 3, 0}).bytes()},
-		"shared memory":         {ErrInvalid, withMemory(3, 1, 1)},
-		"memory64":              {ErrInvalid, withMemory(4, 1)},
-		"two memories":          {ErrInvalid, raw(section(secMemory, vec([]byte{0, 1}, []byte{0, 1})))},
+		"empty":                 {fuel.ErrMalformed, nil},
+		"not wasm":              {fuel.ErrMalformed, []byte("#!/bin/sh\n")},
+		"version 2":             {fuel.ErrMalformed, []byte("\x00asm\x02\x00\x00\x00")},
+		"component":             {fuel.ErrComponent, []byte("\x00asm\x0d\x00\x01\x00")},
+		"truncated":             {fuel.ErrMalformed, plain(nil).bytes()[:20]},
+		"unknown section":       {fuel.ErrMalformed, raw(section(14, nil))},
+		"sections out of order": {fuel.ErrMalformed, raw(section(secFunction, vec()), section(secType, vec()))},
+		"section twice":         {fuel.ErrMalformed, raw(section(secType, vec()), section(secType, vec()))},
+		"section with a tail":   {fuel.ErrMalformed, raw(section(secType, []byte{0, 0}))},
+		"tags":                  {fuel.ErrExceptions, raw(section(13, vec()))},
+		"invalid body":          {fuel.ErrInvalid, plain([]byte{opDrop}).bytes()},
+		"unknown opcode":        {fuel.ErrOpcode, plain([]byte{0xff}).bytes()},
+		"simd":                  {fuel.ErrSIMD, plain(join(0xfd, 12, make([]byte, 16), opDrop)).bytes()},
+		"tail call":             {fuel.ErrTailCalls, plain([]byte{0x12, 0}).bytes()},
+		"atomics":               {fuel.ErrThreads, plain([]byte{0xfe, 3, 0}).bytes()},
+		"shared memory":         {fuel.ErrThreads, withMemory(3, 1, 1)},
+		"memory64":              {fuel.ErrMemory64, withMemory(4, 1)},
+		"two memories":          {fuel.ErrMultiMemory, raw(section(secMemory, vec([]byte{0, 1}, []byte{0, 1})))},
 		"no entry":              {ErrEntryMissing, exporting(fn{name: "run"})},
 		"entry with parameters": {ErrEntryMissing, exporting(fn{name: startEntry, params: vI32})},
 		"entry with results":    {ErrEntryMissing, exporting(fn{name: startEntry, results: vI32, code: c32(1)})},
@@ -65,25 +66,29 @@ func TestCheckRefuses(t *testing.T) {
 		"hostcall of wrong type": {
 			ErrImportUnknown, importing(mythosModule, "request_len", vI32, vI32),
 		},
+		"data out of range": {fuel.ErrSegment, raw(section(secMemory, vec([]byte{0, 1})), section(secData, vec(join(0, c32(pageSize-1), opEnd, str("xy")))))},
+		"elements out of range": {fuel.ErrSegment, guest{
+			bodies: []fn{{name: startEntry}}, table: []byte{0x70, 0, 1}, elements: vec(join(0, c32(1), opEnd, 1, 0)),
+		}.bytes()},
 		"now_us":          {ErrImportUngranted, importing(mythosModule, "now_us", "", vI64)},
 		"random":          {ErrImportUngranted, importing(mythosModule, "random", vI32+vI32, "")},
 		"blob_get":        {ErrImportUngranted, importing(mythosModule, "blob_get", vI32+vI64+vI32+vI32, vI32)},
 		"http":            {ErrImportUngranted, importing(mythosModule, "http", vI32+vI32, vI32)},
 		"http_read":       {ErrImportUngranted, importing(mythosModule, "http_read", vI32+vI32+vI32, vI32)},
-		"imported memory": {ErrImportUnknown, raw(section(secImport, vec(join(str("env"), str("memory"), 2, 0, 1))))},
-		"imported global": {ErrImportUnknown, raw(section(secImport, vec(join(str("env"), str("g"), 3, 0x7f, 0))))},
+		"imported memory": {fuel.ErrImport, raw(section(secImport, vec(join(str("env"), str("memory"), 2, 0, 1))))},
+		"imported global": {fuel.ErrImport, raw(section(secImport, vec(join(str("env"), str("g"), 3, 0x7f, 0))))},
 		"memory minimum":  {ErrMemoryLimit, withMemory(0, 17)},
-		"types bomb":      {ErrTooLarge, raw(section(secType, huge))},
-		"types too many":  {ErrInvalid, raw(section(secType, appendU32(nil, 90_000)))},
-		"functions bomb":  {ErrTooLarge, raw(section(secFunction, huge))},
-		"locals bomb": {ErrTooLarge, guest{bodies: []fn{{
+		"types bomb":      {fuel.ErrTooLarge, raw(section(secType, huge))},
+		"types too many":  {fuel.ErrMalformed, raw(section(secType, appendU32(nil, 90_000)))},
+		"functions bomb":  {fuel.ErrFunctions, raw(section(secFunction, huge))},
+		"locals bomb": {fuel.ErrLocals, guest{bodies: []fn{{
 			name: startEntry, locals: join(1, appendU32(nil, 1<<32-1), 0x7f),
 		}}}.bytes()},
-		"one local too many": {ErrTooLarge, guest{bodies: []fn{{
-			name: startEntry, locals: join(2, appendU32(nil, maxLocals), 0x7f, 1, 0x7f),
+		"one local too many": {fuel.ErrLocals, guest{bodies: []fn{{
+			name: startEntry, locals: join(2, appendU32(nil, 50_000), 0x7f, 1, 0x7f),
 		}}}.bytes()},
-		"table bomb":  {ErrTooLarge, withTable(join(0x70, 0, appendU32(nil, 1<<27))...)},
-		"tables bomb": {ErrTooLarge, raw(section(secTable, vec(make([][]byte, 17)...)))},
+		"table bomb":  {fuel.ErrTooLarge, withTable(join(0x70, 0, appendU32(nil, 1<<27))...)},
+		"tables bomb": {fuel.ErrTooLarge, raw(section(secTable, vec(make([][]byte, 17)...)))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, Options{})
@@ -117,7 +122,7 @@ func TestCheckBinding(t *testing.T) {
 		"memory over the runner's": {
 			runner.ErrLimits, func(m *runner.Module) { m.Limits.MemoryBytes = 1<<30 + 1 },
 		},
-		"large module": {ErrTooLarge, func(m *runner.Module) {
+		"large module": {fuel.ErrTooLarge, func(m *runner.Module) {
 			b := append(bytes.Clone(echo), section(secCustom, make([]byte, 1<<10))...)
 			*m = bind(b, m.ABI)
 		}},
@@ -135,8 +140,8 @@ func TestCheckBinding(t *testing.T) {
 // TestLimitsAreReached: what the limits allow is accepted.
 func TestLimitsAreReached(t *testing.T) {
 	g := plain(nil)
-	g.bodies[0].locals = join(1, appendU32(nil, maxLocals), 0x7f)
-	g.table = join(0x70, 0, appendU32(nil, maxElements))
+	g.bodies[0].locals = join(1, appendU32(nil, 50_000), 0x7f)
+	g.table = join(0x70, 0, appendU32(nil, 1_000_000))
 	g.memory = []byte{0, 16}
 	g.extra = section(secCustom, str("name"))
 	if err := open(t, Options{}).Check(t.Context(), bind(g.bytes(), runner.ABIHostcall)); err != nil {
@@ -156,11 +161,11 @@ func TestTablesAreBounded(t *testing.T) {
 		by      int32
 		outcome runner.Outcome
 	}{
-		"unbounded, within":   {[]byte{0x70, 0, 0}, tableRoom, runner.NoResponse},
-		"unbounded, over":     {[]byte{0x70, 0, 0}, tableRoom + 1, runner.Answered},
+		"unbounded, within":   {[]byte{0x70, 0, 0}, 65_536, runner.NoResponse},
+		"unbounded, over":     {[]byte{0x70, 0, 0}, 65_536 + 1, runner.Answered},
 		"declared, over":      {[]byte{0x70, 1, 0, 5}, 6, runner.Answered},
-		"huge maximum, over":  {join(0x6f, 1, 0, appendU32(nil, 1<<32-1)), tableRoom + 1, runner.Answered},
-		"large minimum, over": {join(0x70, 0, appendU32(nil, tableRoom+1)), 1, runner.Answered},
+		"huge maximum, over":  {join(0x6f, 1, 0, appendU32(nil, 1<<32-1)), 65_536 + 1, runner.Answered},
+		"large minimum, over": {join(0x70, 0, appendU32(nil, 65_536+1)), 1, runner.Answered},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := grow(c.by)
@@ -194,16 +199,18 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, abi := range []uint8{runner.ABIHostcall, runner.ABIStdio} {
 			m := bind(b, abi)
-			m.Limits.Timeout = 20 * time.Millisecond
+			m.Limits.Timeout = time.Minute
+			m.Limits.Fuel = &fuzzFuel
 			got, code := fuzzRun(t, compiler, m)
 			want, wantCode := fuzzRun(t, interpreter, m)
 			if code != wantCode {
 				t.Fatalf("compiler %q, interpreter %q", code, wantCode)
 			}
-			if depends(got) || depends(want) {
+			if got.Outcome == runner.Killed || want.Outcome == runner.Killed {
 				continue
 			}
-			if got.Outcome != want.Outcome || !bytes.Equal(got.Response, want.Response) || !bytes.Equal(got.Log, want.Log) {
+			if got.Outcome != want.Outcome || !bytes.Equal(got.Response, want.Response) ||
+				!bytes.Equal(got.Log, want.Log) || (code == "" && *got.FuelUsed != *want.FuelUsed) {
 				t.Fatalf("compiler %v % x (%s), interpreter %v % x (%s)",
 					got.Outcome, got.Response, got.Detail, want.Outcome, want.Response, want.Detail)
 			}
@@ -211,11 +218,8 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// depends reports an end that the host decides: the wall clock, or the depth of
-// its stack.
-func depends(r runner.Result) bool {
-	return r.Outcome == runner.TimedOut || strings.Contains(r.Detail, "stack overflow")
-}
+// fuzzFuel bounds what a fuzzed module may do.
+var fuzzFuel uint64 = 300_000
 
 // fuzzRun checks and runs a module that may be anything.
 func fuzzRun(t *testing.T, r *Runner, m runner.Module) (runner.Result, fault.Code) {
@@ -224,7 +228,8 @@ func fuzzRun(t *testing.T, r *Runner, m runner.Module) (runner.Result, fault.Cod
 	if fault.CodeOf(checked) != fault.CodeOf(err) || (checked != nil && fault.CodeOf(checked) == "") {
 		t.Fatalf("Check: %v, Run: %v", checked, err)
 	}
-	if err == nil && (res.Outcome == 0 || res.Outcome == runner.Killed) {
+	// Only the interpreter's own stack ends before the depth does.
+	if err == nil && (res.Outcome == 0 || res.Outcome == runner.Killed && !strings.Contains(res.Detail, stackOverflow)) {
 		t.Fatalf("%v (%s)", res.Outcome, res.Detail)
 	}
 	return res, fault.CodeOf(checked)

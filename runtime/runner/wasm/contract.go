@@ -1,12 +1,11 @@
 package wasm
 
 import (
-	"context"
-	"math"
+	"slices"
+	"strings"
 	"sync"
 
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
+	"github.com/mythos-run/mythos/runtime/libs/fuel"
 )
 
 // The modules that a guest may import from.
@@ -15,104 +14,93 @@ const (
 	wasiModule   = "wasi_snapshot_preview1"
 )
 
-// function is one function of the contract. params and results are wasm value
-// types; call takes its arguments from the stack and leaves its result there.
-type function struct {
-	params, results []api.ValueType
-	call            func(c *call, mem memory, stack []uint64)
-	hostcall        bool // only with the hostcall abi
-	granted         bool // only under a capability; not callable yet
+// HostFunc is a function that a module may import (RFC-MYTHOS-0006 §11.1 and
+// §11.3), or fuel's yield. An Engine links it to Host.Call.
+type HostFunc struct {
+	Module, Name    string
+	Params, Results []byte // wasm value types
+
+	call     func(h *Host, mem memory, stack []uint64)
+	hostcall bool // only with the hostcall abi
+	general  bool // answers the same to every request, and changes nothing else
+	granted  bool // only under a capability; not callable yet
 }
 
 const (
-	i32 = api.ValueTypeI32
-	i64 = api.ValueTypeI64
+	i32 = 0x7f
+	i64 = 0x7e
 )
 
-// contract returns everything a module may import (RFC-MYTHOS-0006 §11.1 and
-// §11.3).
-var contract = sync.OnceValue(func() map[importName]function {
-	t := func(params ...api.ValueType) []api.ValueType { return params }
-	all := map[importName]function{}
-	for name, f := range map[string]function{
-		"request_len":    {results: t(i32), call: requestLen, hostcall: true},
-		"request_read":   {params: t(i32, i32, i32), results: t(i32), call: requestRead, hostcall: true},
-		"response_write": {params: t(i32, i32), results: t(i32), call: responseWrite, hostcall: true},
-		"log":            {params: t(i32, i32, i32), call: logLine},
-		"now_us":         {granted: true},
-		"random":         {granted: true},
-		"blob_get":       {granted: true},
-		"http":           {granted: true},
-		"http_read":      {granted: true},
-	} {
-		all[importName{mythosModule, name}] = f
+type importName struct{ module, name string }
+
+// Contract returns all that an engine must link, by module and name.
+func Contract() []*HostFunc {
+	var out []*HostFunc
+	for _, f := range contract() {
+		if !f.granted {
+			out = append(out, f)
+		}
+	}
+	slices.SortFunc(out, func(a, b *HostFunc) int {
+		return strings.Compare(a.Module+"\x00"+a.Name, b.Module+"\x00"+b.Name)
+	})
+	return out
+}
+
+// contract returns everything a module may import, and yield, which only a
+// rewritten one can.
+var contract = sync.OnceValue(func() map[importName]*HostFunc {
+	t := func(params ...byte) []byte { return params }
+	all := map[importName]*HostFunc{}
+	add := func(module, name string, f HostFunc) {
+		f.Module, f.Name = module, name
+		all[importName{module, name}] = &f
+	}
+	add(fuel.HostModule, fuel.YieldImport, HostFunc{call: yield, general: true})
+	add(mythosModule, "request_len", HostFunc{Results: t(i32), call: requestLen, hostcall: true})
+	add(mythosModule, "request_read", HostFunc{Params: t(i32, i32, i32), Results: t(i32), call: requestRead, hostcall: true})
+	add(mythosModule, "response_write", HostFunc{Params: t(i32, i32), Results: t(i32), call: responseWrite, hostcall: true})
+	add(mythosModule, "log", HostFunc{Params: t(i32, i32, i32), call: logLine})
+	for _, name := range []string{"now_us", "random", "blob_get", "http", "http_read"} {
+		add(mythosModule, name, HostFunc{granted: true})
 	}
 	for name, f := range map[string]struct {
-		params []api.ValueType
-		call   func(*call, memory, []uint64) errno
+		params  []byte
+		call    func(*Host, memory, []uint64) errno
+		general bool
 	}{
-		"args_get":            {t(i32, i32), argsGet},
-		"args_sizes_get":      {t(i32, i32), argsSizesGet},
-		"clock_time_get":      {t(i32, i64, i32), clockTimeGet},
-		"environ_get":         {t(i32, i32), environGet},
-		"environ_sizes_get":   {t(i32, i32), environSizesGet},
-		"fd_close":            {t(i32), fdClose},
-		"fd_fdstat_get":       {t(i32, i32), fdFdstatGet},
-		"fd_fdstat_set_flags": {t(i32, i32), fdFdstatSetFlags},
-		"fd_prestat_dir_name": {t(i32, i32, i32), fdPrestat},
-		"fd_prestat_get":      {t(i32, i32), fdPrestat},
-		"fd_read":             {t(i32, i32, i32, i32), fdRead},
-		"fd_seek":             {t(i32, i64, i32, i32), fdSeek},
-		"fd_write":            {t(i32, i32, i32, i32), fdWrite},
-		"poll_oneoff":         {t(i32, i32, i32, i32), pollOneoff},
-		"random_get":          {t(i32, i32), randomGet},
-		"sched_yield":         {nil, schedYield},
+		"args_get":            {t(i32, i32), argsGet, true},
+		"args_sizes_get":      {t(i32, i32), argsSizesGet, true},
+		"clock_time_get":      {t(i32, i64, i32), clockTimeGet, true},
+		"environ_get":         {t(i32, i32), environGet, true},
+		"environ_sizes_get":   {t(i32, i32), environSizesGet, true},
+		"fd_close":            {t(i32), fdClose, false},
+		"fd_fdstat_get":       {t(i32, i32), fdFdstatGet, true},
+		"fd_fdstat_set_flags": {t(i32, i32), fdFdstatSetFlags, true},
+		"fd_prestat_dir_name": {t(i32, i32, i32), fdPrestat, true},
+		"fd_prestat_get":      {t(i32, i32), fdPrestat, true},
+		"fd_read":             {t(i32, i32, i32, i32), fdRead, false},
+		"fd_seek":             {t(i32, i64, i32, i32), fdSeek, true},
+		"fd_write":            {t(i32, i32, i32, i32), fdWrite, false},
+		"poll_oneoff":         {t(i32, i32, i32, i32), pollOneoff, false},
+		"random_get":          {t(i32, i32), randomGet, true},
+		"sched_yield":         {nil, schedYield, true},
 	} {
-		all[importName{wasiModule, name}] = function{params: f.params, results: t(i32), call: withErrno(f.call)}
+		add(wasiModule, name, HostFunc{Params: f.params, Results: t(i32), call: withErrno(f.call), general: f.general})
 	}
-	all[importName{wasiModule, "proc_exit"}] = function{params: t(i32), call: procExit}
+	add(wasiModule, "proc_exit", HostFunc{Params: t(i32), call: procExit})
 	return all
 })
 
-// instantiateHost makes the contract's functions importable in a runtime.
-func instantiateHost(ctx context.Context, rt wazero.Runtime) error {
-	builders := map[string]wazero.HostModuleBuilder{
-		mythosModule: rt.NewHostModuleBuilder(mythosModule),
-		wasiModule:   rt.NewHostModuleBuilder(wasiModule),
-	}
-	for n, f := range contract() {
-		if f.granted {
-			continue
-		}
-		host := func(ctx context.Context, m api.Module, stack []uint64) {
-			c := ctx.Value(callKey{}).(*call)
-			c.checkDeadline() // a guest may make calls without a loop between them
-			var mem memory
-			if c.hasMemory {
-				mem.Memory = m.Memory()
-			}
-			f.call(c, mem, stack)
-		}
-		builders[n.module].NewFunctionBuilder().
-			WithGoModuleFunction(api.GoModuleFunc(host), f.params, f.results).Export(n.name)
-	}
-	for _, b := range builders {
-		if _, err := b.Instantiate(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// memory is a guest's memory; the zero value is that of a guest without one.
-type memory struct{ api.Memory }
+// memory is a guest's memory; nil is that of a guest without one.
+type memory []byte
 
 // view returns n bytes at off, valid until the guest runs again.
 func (m memory) view(off, n uint64) ([]byte, bool) {
-	if m.Memory == nil || off > math.MaxUint32 || n > math.MaxUint32 {
+	if n > uint64(len(m)) || off > uint64(len(m))-n || m == nil {
 		return nil, false
 	}
-	return m.Read(uint32(off), uint32(n))
+	return m[off : off+n : off+n], true
 }
 
 // trap is what a host function panics with to trap the guest.

@@ -12,6 +12,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/abi"
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fuel"
 	"github.com/mythos-run/mythos/runtime/runner"
 )
 
@@ -23,9 +24,12 @@ type built struct {
 }
 
 // goGuests are built on first use; tests share them.
-var goGuests = map[string]*built{"tools/echo/go": {}, "runtime/runner/wasm/testdata/stdio": {}}
+var goGuests = map[string]*built{echoTool: {}, "runtime/runner/wasm/testdata/stdio": {}}
 
-const repoRoot = "../../.."
+const (
+	repoRoot = "../../.."
+	echoTool = "tools/echo/go" // a reactor; its entry is run
+)
 
 // goGuest returns the guest of a package, built as the package says.
 func goGuest(t testing.TB, pkg string) []byte {
@@ -45,9 +49,13 @@ func buildGuest(root, pkg string) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "guest.wasm")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, "./"+pkg)
+	mode := "-buildmode=exe"
+	if pkg == echoTool {
+		mode = "-buildmode=c-shared"
+	}
+	cmd := exec.Command("go", "build", mode, "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, "./"+pkg)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, &os.PathError{Op: "go build", Path: pkg, Err: &buildError{string(text), err}}
 	}
@@ -61,16 +69,20 @@ type buildError struct {
 
 func (e *buildError) Error() string { return e.cause.Error() + "\n" + e.output }
 
-// goModule is a Go guest under limits that Go's runtime fits in.
+// goModule is a Go guest under limits that Go's runtime fits in: a reactor with
+// the hostcall abi, a command with the other.
 func goModule(b []byte, abi uint8) runner.Module {
 	m := bind(b, abi)
 	m.Limits.MemoryBytes = 64 << 20
+	if abi == runner.ABIHostcall {
+		m.Entry = []string{"run"}
+	}
 	return m
 }
 
 func TestGoEcho(t *testing.T) {
 	r := open(t, Options{})
-	m := goModule(goGuest(t, "tools/echo/go"), runner.ABIHostcall)
+	m := goModule(goGuest(t, echoTool), runner.ABIHostcall)
 	payload := can.AppendText(nil, "hello")
 	request := abi.Request{ToolID: cid.Sum([]byte("tool")), Payload: payload, IdemID: cid.Sum([]byte("idem"))}
 	res := invoke(t, r, m, string(request.AppendCAN(nil)))
@@ -81,8 +93,8 @@ func TestGoEcho(t *testing.T) {
 	if got := string(res.Log); got != "INFO echo 7 bytes\n" {
 		t.Errorf("log %q", got)
 	}
-	if res.SandboxLevel != runner.SandboxOwnKernel || res.FuelUsed != nil {
-		t.Errorf("sandbox level %d, fuel %v", res.SandboxLevel, res.FuelUsed)
+	if res.SandboxLevel != runner.SandboxOwnKernel || *res.FuelSchedule != fuel.Schedule1 || *res.FuelUsed == 0 {
+		t.Errorf("sandbox level %d, schedule %d, fuel %d", res.SandboxLevel, *res.FuelSchedule, *res.FuelUsed)
 	}
 
 	res = invoke(t, r, m, "garbage")
@@ -141,11 +153,11 @@ func TestGoEchoReproducible(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	again, err := buildGuest(copied, "tools/echo/go")
+	again, err := buildGuest(copied, echoTool)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if here := goGuest(t, "tools/echo/go"); !bytes.Equal(here, again) {
+	if here := goGuest(t, echoTool); !bytes.Equal(here, again) {
 		t.Errorf("%s here, %s in %s", cid.Sum(here), cid.Sum(again), copied)
 	}
 }

@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"context"
+	"encoding/binary"
 	"testing"
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -12,14 +13,15 @@ import (
 // guest assembles a small module. Imports come first, so function indexes are
 // those of the imports, then those of the bodies.
 type guest struct {
-	imports []fn
-	bodies  []fn
-	memory  []byte // limits; nil: no memory
-	table   []byte // table section body without its count; nil: no table
-	start   int    // function index, 0: none
-	data    string // at address dataAt
-	globals int    // mutable i32, 0 at first
-	extra   []byte // raw sections after all others
+	imports  []fn
+	bodies   []fn
+	memory   []byte // limits; nil: no memory
+	table    []byte // table section body without its count; nil: no table
+	elements []byte // element section body; nil: none
+	start    int    // function index, 0: none
+	data     string // at address dataAt
+	globals  int    // mutable i32, 0 at first
+	extra    []byte // raw sections after all others
 }
 
 // fn is an imported function, or a body that is exported if named.
@@ -32,6 +34,24 @@ type fn struct {
 }
 
 const dataAt = 1024
+
+// Section ids of the binary format.
+const (
+	secCustom   = 0
+	secType     = 1
+	secImport   = 2
+	secFunction = 3
+	secTable    = 4
+	secMemory   = 5
+	secGlobal   = 6
+	secExport   = 7
+	secStart    = 8
+	secElement  = 9
+	secCode     = 10
+	secData     = 11
+)
+
+func appendU32(b []byte, v uint32) []byte { return binary.AppendUvarint(b, uint64(v)) }
 
 // Value types and instructions.
 const (
@@ -80,6 +100,8 @@ func join(parts ...any) (b []byte) {
 			b = append(b, byte(p))
 		case []byte:
 			b = append(b, p...)
+		default:
+			panic("neither an opcode nor code")
 		}
 	}
 	return b
@@ -139,6 +161,9 @@ func (g guest) bytes() []byte {
 	b = append(b, section(secExport, vec(exports...))...)
 	if g.start != 0 {
 		b = append(b, section(secStart, appendU32(nil, uint32(g.start)))...)
+	}
+	if g.elements != nil {
+		b = append(b, section(secElement, g.elements)...)
 	}
 	b = append(b, section(secCode, vec(bodies...))...)
 	if g.data != "" {

@@ -13,51 +13,51 @@ const hostLimit = -3
 // The functions of mythos_v1 (RFC-MYTHOS-0006 §11.1). A pointer and a length
 // are checked as given, before anything else: out of range traps.
 
-func requestLen(c *call, _ memory, stack []uint64) {
-	stack[0] = uint64(len(c.request))
+func requestLen(h *Host, _ memory, stack []uint64) {
+	stack[0] = uint64(len(h.request))
 }
 
 // requestRead copies what there is of the request from off, 0 bytes past its end.
-func requestRead(c *call, mem memory, stack []uint64) {
+func requestRead(h *Host, mem memory, stack []uint64) {
 	dst := mem.must("request_read", arg(stack, 0), arg(stack, 2))
-	off := min(arg(stack, 1), uint64(len(c.request)))
-	stack[0] = uint64(copy(dst, c.request[off:]))
+	off := min(arg(stack, 1), uint64(len(h.request)))
+	stack[0] = uint64(copy(dst, h.request[off:]))
 }
 
 // responseWrite appends to the response. A write that would exceed the limit is
 // refused whole: what was written before stays, and a shorter write may follow.
-func responseWrite(c *call, mem memory, stack []uint64) {
+func responseWrite(h *Host, mem memory, stack []uint64) {
 	src := mem.must("response_write", arg(stack, 0), arg(stack, 1))
-	c.refused = uint64(len(c.response))+uint64(len(src)) > c.limits.MaxResponse
-	if c.refused {
+	h.refused = uint64(len(h.response))+uint64(len(src)) > h.limits.MaxResponse
+	if h.refused {
 		code := int32(hostLimit)
 		stack[0] = uint64(uint32(code))
 		return
 	}
-	c.response = append(c.response, src...)
+	h.response = append(h.response, src...)
 	stack[0] = uint64(len(src))
 }
 
 // logLine appends lines to the log. Levels above the last count as the last.
-func logLine(c *call, mem memory, stack []uint64) {
+func logLine(h *Host, mem memory, stack []uint64) {
 	text := mem.must("log", arg(stack, 1), arg(stack, 2))
 	levels := [...]string{"DEBUG", "INFO", "WARN", "ERROR"}
-	if !c.log.Full() {
-		c.log.Add(levels[min(arg(stack, 0), uint64(len(levels)-1))], text)
+	if !h.log.Full() {
+		h.log.Add(levels[min(arg(stack, 0), uint64(len(levels)-1))], text)
 	}
 }
 
 // result returns how a call that ended cleanly answered.
-func (c *call) result() (runner.Outcome, []byte, string) {
+func (h *Host) result() (runner.Outcome, []byte, string) {
 	switch {
-	case c.frame != nil:
-		return c.frame.Result()
-	case c.refused:
+	case h.frame != nil:
+		return h.frame.Result()
+	case h.refused:
 		return runner.ResponseTooLarge, nil, "response_write was refused: the response is over its limit"
-	case len(c.response) == 0:
+	case len(h.response) == 0:
 		return runner.NoResponse, nil, "the module returned without a response"
 	}
-	return runner.Answered, c.response, ""
+	return runner.Answered, h.response, ""
 }
 
 // addTime returns a+b, or the largest time.

@@ -2,43 +2,50 @@ package wasm
 
 import "github.com/tetratelabs/wazero/experimental"
 
-// allocator gives one call its linear memory, up to the call's own limit. It
-// notes a refused growth, because what the guest does next is judged by it.
+// linear gives one instance its memory, up to its call's own limit, from the
+// pool. It notes a refused growth, because what the guest does next is judged
+// by it.
 //
 // A growth beyond the module's declared maximum never gets here: wazero refuses
 // it, and that is the module's own doing.
-type allocator struct {
-	limit   uint64 // bytes, whole pages
-	refused bool
-	buf     []byte
+type linear struct {
+	host   *Host
+	pool   *pool
+	region []byte // reserved, as long as the limit or longer
+	bytes  []byte // in use
 }
 
 var (
-	_ experimental.MemoryAllocator = (*allocator)(nil)
-	_ experimental.LinearMemory    = (*allocator)(nil)
+	_ experimental.MemoryAllocator = (*linear)(nil)
+	_ experimental.LinearMemory    = (*linear)(nil)
 )
 
-// Allocate returns the allocator itself: a call has one memory.
-func (a *allocator) Allocate(_, _ uint64) experimental.LinearMemory { return a }
-
-// Reallocate grows the memory to size bytes, or returns nil if that is over the
-// limit. New bytes are zero. The first size is the module's minimum, which
-// module.accepts has compared with the limit: wazero cannot take a nil there.
-func (a *allocator) Reallocate(size uint64) []byte {
-	if size > a.limit {
-		a.refused = true
-		return nil
-	}
-	if size > uint64(cap(a.buf)) {
-		// Growth by half keeps a guest that grows page by page linear in time.
-		room := min(a.limit, max(size, uint64(cap(a.buf))+uint64(cap(a.buf))/2))
-		grown := make([]byte, size, room)
-		copy(grown, a.buf)
-		a.buf = grown
-	}
-	a.buf = a.buf[:size]
-	return a.buf
+// acquire reserves the memory. It is apart from Allocate, which cannot fail.
+func (l *linear) acquire() (err error) {
+	l.region, err = l.pool.get(l.host.MemoryLimit())
+	return err
 }
 
-// Free drops the memory; it is never given to another call.
-func (a *allocator) Free() { a.buf = nil }
+// Allocate returns l itself: an instance has one memory.
+func (l *linear) Allocate(_, _ uint64) experimental.LinearMemory { return l }
+
+// Reallocate grows the memory to size bytes where it is, or returns nil if that
+// is over the limit. New bytes are zero. The first size is the module's minimum,
+// which facts.accepts has compared with the limit: wazero cannot take a nil there.
+func (l *linear) Reallocate(size uint64) []byte {
+	limit := l.host.MemoryLimit()
+	if size > limit {
+		l.host.RefuseGrowth()
+		return nil
+	}
+	l.bytes = l.region[:size:limit]
+	return l.bytes
+}
+
+// Free gives the memory back. It may be called again.
+func (l *linear) Free() {
+	if l.region != nil {
+		l.pool.put(l.region, len(l.bytes))
+		l.region, l.bytes = nil, nil
+	}
+}

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-
+	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/fuel"
 	"github.com/mythos-run/mythos/runtime/runner"
 )
 
@@ -19,9 +18,20 @@ const (
 	initEntry  = "_initialize"
 )
 
-// module is one compiled module and what acceptance depends on.
+const (
+	pageSize = 65_536
+	// maxPages is one less than can be addressed: an engine that keeps a memory's
+	// size in 32 bits, as wazero's compiler does, takes the last page for none.
+	maxPages = 65_535
+)
+
+// module is one module, metered, and what acceptance depends on.
 type module struct {
-	compiled   wazero.CompiledModule
+	program    Program
+	detached   bool
+	first      *image // what an instance holds at first
+	ready      *image // what it holds when _initialize has run; nil: to be run
+	start      string // the metered start function's export, "" without one
 	hasMemory  bool
 	minPages   uint32
 	initialize bool
@@ -30,59 +40,46 @@ type module struct {
 	ungranted  error           // a hostcall that only a capability grants
 }
 
-// compileModule scans a module, compiles it, and checks it as far as that does
-// not depend on a binding. It runs nothing.
-func compileModule(ctx context.Context, b []byte, compile func(context.Context, []byte) (wazero.CompiledModule, error)) (*module, error) {
-	s, err := scan(b)
+// meterModule validates a module, rewrites it to count its fuel, and checks it
+// as far as that does not depend on a binding.
+func meterModule(b []byte) (*module, *fuel.Rewritten, error) {
+	out, err := fuel.Rewrite(b, fuel.Options{Schedule: fuel.Schedule1, Yield: true, Detach: true})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	m := &module{hasMemory: s.hasMemory, minPages: s.minPages, entries: map[string]bool{}}
-	if err := m.checkImports(s.imports); err != nil {
-		return nil, err
+	m := &module{
+		start:     out.StartExport,
+		hasMemory: out.HasMemory,
+		minPages:  out.MinPages,
+		entries:   map[string]bool{},
+		detached:  out.Detached,
+		first:     &image{parts: out.Data},
 	}
-	m.compiled, err = compile(ctx, s.code)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkTypes(m.compiled.ImportedFunctions()); err != nil {
-		_ = m.compiled.Close(ctx) // frees memory only
-		return nil, err
-	}
-	for name, f := range m.compiled.ExportedFunctions() {
-		m.entries[name] = len(f.ParamTypes()) == 0 && len(f.ResultTypes()) == 0
+	for _, f := range out.Exports {
+		m.entries[f.Name] = len(f.Params) == 0 && len(f.Results) == 0
 	}
 	m.initialize = m.entries[initEntry]
-	return m, nil
+	return m, out, m.checkImports(out.Imports)
 }
 
-// checkImports refuses unknown names and notes those that a binding may lack.
-func (m *module) checkImports(imports []importName) error {
-	for _, n := range imports {
+// checkImports refuses what the contract does not have and notes what a binding
+// may lack.
+func (m *module) checkImports(imports []fuel.Import) error {
+	for _, i := range imports {
+		n := importName{i.Module, i.Name}
 		f, ok := contract()[n]
 		switch {
 		case !ok:
 			return fault.New(ErrImportUnknown, "imports %s, which is not part of the contract", n)
-		case f.granted && m.ungranted == nil:
+		case f.granted:
 			m.ungranted = fault.New(ErrImportUngranted, "imports %s, which only a capability can grant, and none can yet", n)
-		case f.hostcall && m.stdio == nil:
+			continue
+		case f.hostcall:
 			m.stdio = fault.New(ErrImportUnknown, "imports %s, which is not part of the stdio abi", n)
 		}
-	}
-	return nil
-}
-
-func checkTypes(imports []api.FunctionDefinition) error {
-	for _, d := range imports {
-		mod, name, _ := d.Import()
-		n := importName{mod, name}
-		f := contract()[n]
-		if f.granted { // refused by its name
-			continue
-		}
-		if !slices.Equal(f.params, d.ParamTypes()) || !slices.Equal(f.results, d.ResultTypes()) {
+		if !slices.Equal(f.Params, i.Params) || !slices.Equal(f.Results, i.Results) {
 			return fault.New(ErrImportUnknown, "imports %s as %s, the contract has %s", n,
-				signature(d.ParamTypes(), d.ResultTypes()), signature(f.params, f.results))
+				signature(i.Params, i.Results), signature(f.Params, f.Results))
 		}
 	}
 	return nil
@@ -114,6 +111,73 @@ func (m *module) accepts(b runner.Module) error {
 	return nil
 }
 
+// Check reports why a Runner with its default limits would refuse the module.
+// It compiles nothing and leaves nothing behind.
+func Check(ctx context.Context, b runner.Module) error {
+	limits := Options{}.withDefaults()
+	if err := limits.admits(b); err != nil {
+		return err
+	}
+	raw, err := limits.load(ctx, b.Digest, b.Load)
+	if err != nil {
+		return err
+	}
+	m, _, err := meterModule(raw)
+	if err != nil {
+		return err
+	}
+	return m.accepts(b)
+}
+
+// admits reports a binding that no module can serve here.
+func (o *Options) admits(b runner.Module) error {
+	if b.Kind != runner.KindWASM || (b.ABI != runner.ABIHostcall && b.ABI != runner.ABIStdio) {
+		return fault.New(runner.ErrKind, "kind %d with abi %d is not a wasm module", b.Kind, b.ABI)
+	}
+	if err := b.Limits.Check(); err != nil {
+		return err
+	}
+	if b.Limits.MemoryBytes > o.MaxMemoryBytes {
+		return fault.New(runner.ErrLimits, "memory_bytes is %d, at most %d here", b.Limits.MemoryBytes, o.MaxMemoryBytes)
+	}
+	return nil
+}
+
+// loader is runner.Module.Load.
+type loader = func(context.Context) ([]byte, error)
+
+// load returns a module's bytes if they are those of its digest.
+func (o *Options) load(ctx context.Context, digest cid.Hash, load loader) ([]byte, error) {
+	if load == nil {
+		return nil, fault.New(runner.ErrDigest, "module %s is not compiled and cannot be loaded", digest)
+	}
+	b, err := load(ctx)
+	if ctx.Err() != nil {
+		return nil, fault.New(runner.ErrClosed, "the wasm runner was closed while it loaded module %s", digest)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load module %s: %w", digest, err)
+	}
+	if uint64(len(b)) > o.MaxModuleBytes {
+		return nil, fault.New(fuel.ErrTooLarge, "the module has %d bytes, at most %d", len(b), o.MaxModuleBytes)
+	}
+	if got := cid.Sum(b); got != digest {
+		return nil, fault.New(runner.ErrDigest, "the loaded bytes are %s, want %s", got, digest)
+	}
+	return b, nil
+}
+
+// entryName returns the export that a call invokes.
+func entryName(m runner.Module) (string, error) {
+	switch len(m.Entry) {
+	case 0:
+		return startEntry, nil
+	case 1:
+		return m.Entry[0], nil
+	}
+	return "", fault.New(ErrEntryMissing, "a wasm entry is one export name, got %d", len(m.Entry))
+}
+
 func (n importName) String() string {
 	return fmt.Sprintf("%q %q", clip(n.module), clip(n.name))
 }
@@ -125,8 +189,9 @@ func clip(s string) string {
 	return s
 }
 
-func signature(params, results []api.ValueType) string {
-	names := func(ts []api.ValueType) string {
+func signature(params, results []byte) string {
+	kinds := map[byte]string{0x7f: "i32", 0x7e: "i64", 0x7d: "f32", 0x7c: "f64", 0x70: "funcref", 0x6f: "externref"}
+	names := func(ts []byte) string {
 		out := "("
 		for i, t := range ts {
 			if i > 0 {
@@ -136,7 +201,7 @@ func signature(params, results []api.ValueType) string {
 				out += "..."
 				break
 			}
-			out += api.ValueTypeName(t)
+			out += kinds[t]
 		}
 		return out + ")"
 	}

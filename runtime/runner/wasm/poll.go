@@ -38,7 +38,7 @@ func readSubscription(b []byte, now uint64) subscription {
 // pollOneoff never waits. A file descriptor is always ready; if only clocks are
 // waited for, the virtual clock moves to the earliest of them. So time passes
 // for a guest exactly as far as it asks for.
-func pollOneoff(c *call, mem memory, stack []uint64) errno {
+func pollOneoff(h *Host, mem memory, stack []uint64) errno {
 	in, out, count, ready := arg(stack, 0), arg(stack, 1), arg(stack, 2), arg(stack, 3)
 	if count == 0 || count > maxVectors {
 		return wasiInval
@@ -49,10 +49,10 @@ func pollOneoff(c *call, mem memory, stack []uint64) errno {
 	}
 	subs := make([]subscription, count)
 	for i := range subs {
-		subs[i] = readSubscription(list[i*subscriptionSize:], c.now)
+		subs[i] = readSubscription(list[i*subscriptionSize:], h.now)
 	}
 	if next, only := earliest(subs); only {
-		c.now = max(c.now, next)
+		h.now = max(h.now, next)
 	}
 	events, ok := mem.view(out, count*eventSize)
 	if !ok {
@@ -60,7 +60,7 @@ func pollOneoff(c *call, mem memory, stack []uint64) errno {
 	}
 	n := uint32(0)
 	for i := range subs {
-		if e, fired := c.event(&subs[i]); fired {
+		if e, fired := h.event(&subs[i]); fired {
 			copy(events[n*eventSize:], e[:])
 			n++
 		}
@@ -84,18 +84,18 @@ func earliest(subs []subscription) (next uint64, only bool) {
 }
 
 // event returns the event of a subscription, if it fires now.
-func (c *call) event(s *subscription) (e [eventSize]byte, fired bool) {
+func (h *Host) event(s *subscription) (e [eventSize]byte, fired bool) {
 	code := wasiOK
 	switch {
 	case s.kind == eventClock && s.clock > 3:
 		code = wasiInval
 	case s.kind == eventClock:
-		if s.due > c.now {
+		if s.due > h.now {
 			return e, false
 		}
-	case s.kind == eventRead && s.fd == 0 && c.open(0):
-		binary.LittleEndian.PutUint64(e[16:], uint64(len(c.stdin)))
-	case s.kind == eventWrite && s.fd != 0 && c.open(s.fd):
+	case s.kind == eventRead && s.fd == 0 && h.open(0):
+		binary.LittleEndian.PutUint64(e[16:], uint64(len(h.stdin)))
+	case s.kind == eventWrite && s.fd != 0 && h.open(s.fd):
 	case s.kind == eventRead || s.kind == eventWrite:
 		code = wasiBadf
 	default:

@@ -19,20 +19,23 @@ const randomDomain = "mythos.wasi.random"
 // Whoever knows the request knows the bytes: they keep a guest's maps and ids
 // running, they are no secret.
 type random struct {
+	hash  cid.Hash
+	begun bool
 	input [40]byte // seed and counter
 	block [sha256.Size]byte
 	left  []byte // what is unread of block
 }
 
-func newRandom(requestHash cid.Hash) *random {
-	r := new(random)
-	seed := sha256.Sum256(append([]byte(randomDomain), requestHash[:]...))
-	copy(r.input[:], seed[:])
-	return r
-}
+// seed begins the stream of a request; most guests never read it.
+func (r *random) seed(requestHash cid.Hash) { *r = random{hash: requestHash} }
 
 // Read fills p. It never fails.
 func (r *random) Read(p []byte) (int, error) {
+	if !r.begun {
+		seed := sha256.Sum256(append([]byte(randomDomain), r.hash[:]...))
+		copy(r.input[:], seed[:])
+		r.begun = true
+	}
 	n := len(p)
 	for len(p) > 0 {
 		if len(r.left) == 0 {

@@ -33,9 +33,9 @@ const (
 // The functions of wasi_snapshot_preview1 (RFC-MYTHOS-0006 §11.3). Memory out of
 // range is EFAULT, and what was done before it was met stays done.
 
-func withErrno(f func(*call, memory, []uint64) errno) func(*call, memory, []uint64) {
-	return func(c *call, mem memory, stack []uint64) {
-		e := f(c, mem, stack)
+func withErrno(f func(*Host, memory, []uint64) errno) func(*Host, memory, []uint64) {
+	return func(h *Host, mem memory, stack []uint64) {
+		e := f(h, mem, stack)
 		stack[0] = uint64(e)
 	}
 }
@@ -52,7 +52,7 @@ func put32(mem memory, at uint64, words ...uint32) errno {
 	return wasiOK
 }
 
-func argsGet(_ *call, mem memory, stack []uint64) errno {
+func argsGet(_ *Host, mem memory, stack []uint64) errno {
 	text, ok := mem.view(arg(stack, 1), uint64(len(programName)))
 	if !ok {
 		return wasiFault
@@ -61,13 +61,13 @@ func argsGet(_ *call, mem memory, stack []uint64) errno {
 	return put32(mem, arg(stack, 0), uint32(arg(stack, 1)))
 }
 
-func argsSizesGet(_ *call, mem memory, stack []uint64) errno {
+func argsSizesGet(_ *Host, mem memory, stack []uint64) errno {
 	return sizes(mem, stack, 1, uint32(len(programName)))
 }
 
-func environGet(*call, memory, []uint64) errno { return wasiOK }
+func environGet(*Host, memory, []uint64) errno { return wasiOK }
 
-func environSizesGet(_ *call, mem memory, stack []uint64) errno { return sizes(mem, stack, 0, 0) }
+func environSizesGet(_ *Host, mem memory, stack []uint64) errno { return sizes(mem, stack, 0, 0) }
 
 func sizes(mem memory, stack []uint64, count, size uint32) errno {
 	if e := put32(mem, arg(stack, 0), count); e != wasiOK {
@@ -77,7 +77,7 @@ func sizes(mem memory, stack []uint64, count, size uint32) errno {
 }
 
 // clockTimeGet gives every clock the same virtual time.
-func clockTimeGet(c *call, mem memory, stack []uint64) errno {
+func clockTimeGet(h *Host, mem memory, stack []uint64) errno {
 	if arg(stack, 0) > 3 {
 		return wasiInval
 	}
@@ -85,47 +85,47 @@ func clockTimeGet(c *call, mem memory, stack []uint64) errno {
 	if !ok {
 		return wasiFault
 	}
-	binary.LittleEndian.PutUint64(b, c.now)
+	binary.LittleEndian.PutUint64(b, h.now)
 	return wasiOK
 }
 
-func schedYield(*call, memory, []uint64) errno { return wasiOK }
+func schedYield(*Host, memory, []uint64) errno { return wasiOK }
 
 // procExit ends the guest. The panic is of wazero's own kind because wazero
 // passes that on as it is, without a stack trace; the module stays open.
-func procExit(c *call, _ memory, stack []uint64) {
-	c.exited, c.exitCode = true, uint32(arg(stack, 0))
-	panic(sys.NewExitError(c.exitCode))
+func procExit(h *Host, _ memory, stack []uint64) {
+	h.exited, h.exitCode = true, uint32(arg(stack, 0))
+	panic(sys.NewExitError(h.exitCode))
 }
 
-func randomGet(c *call, mem memory, stack []uint64) errno {
+func randomGet(h *Host, mem memory, stack []uint64) errno {
 	b, ok := mem.view(arg(stack, 0), arg(stack, 1))
 	if !ok {
 		return wasiFault
 	}
 	for len(b) > 0 {
 		n := min(len(b), randomStep)
-		_, _ = c.random.Read(b[:n])
+		_, _ = h.random.Read(b[:n])
 		b = b[n:]
-		c.checkDeadline()
+		h.checkDeadline()
 	}
 	return wasiOK
 }
 
-func (c *call) open(fd uint64) bool { return fd < uint64(len(c.shut)) && !c.shut[fd] }
+func (h *Host) open(fd uint64) bool { return fd < uint64(len(h.shut)) && !h.shut[fd] }
 
-func fdClose(c *call, _ memory, stack []uint64) errno {
+func fdClose(h *Host, _ memory, stack []uint64) errno {
 	fd := arg(stack, 0)
-	if !c.open(fd) {
+	if !h.open(fd) {
 		return wasiBadf
 	}
-	c.shut[fd] = true
+	h.shut[fd] = true
 	return wasiOK
 }
 
-func fdFdstatGet(c *call, mem memory, stack []uint64) errno {
+func fdFdstatGet(h *Host, mem memory, stack []uint64) errno {
 	fd := arg(stack, 0)
-	if !c.open(fd) {
+	if !h.open(fd) {
 		return wasiBadf
 	}
 	rights := uint64(rightWrite | rightPoll)
@@ -141,17 +141,17 @@ func fdFdstatGet(c *call, mem memory, stack []uint64) errno {
 	return wasiOK
 }
 
-func fdFdstatSetFlags(c *call, _ memory, stack []uint64) errno {
-	if !c.open(arg(stack, 0)) {
+func fdFdstatSetFlags(h *Host, _ memory, stack []uint64) errno {
+	if !h.open(arg(stack, 0)) {
 		return wasiBadf
 	}
 	return wasiOK
 }
 
-func fdPrestat(*call, memory, []uint64) errno { return wasiBadf }
+func fdPrestat(*Host, memory, []uint64) errno { return wasiBadf }
 
-func fdSeek(c *call, _ memory, stack []uint64) errno {
-	if !c.open(arg(stack, 0)) {
+func fdSeek(h *Host, _ memory, stack []uint64) errno {
+	if !h.open(arg(stack, 0)) {
 		return wasiBadf
 	}
 	return wasiSpipe
@@ -187,14 +187,14 @@ func vectors(mem memory, at, count uint64, f func([]byte) (int, bool)) (uint32, 
 	return uint32(total), wasiOK
 }
 
-func fdRead(c *call, mem memory, stack []uint64) errno {
-	if fd := arg(stack, 0); fd != 0 || !c.open(fd) {
+func fdRead(h *Host, mem memory, stack []uint64) errno {
+	if fd := arg(stack, 0); fd != 0 || !h.open(fd) {
 		return wasiBadf
 	}
 	n, e := vectors(mem, arg(stack, 1), arg(stack, 2), func(b []byte) (int, bool) {
-		n := copy(b, c.stdin)
-		c.stdin = c.stdin[n:]
-		return n, len(c.stdin) > 0
+		n := copy(b, h.stdin)
+		h.stdin = h.stdin[n:]
+		return n, len(h.stdin) > 0
 	})
 	if e != wasiOK {
 		return e
@@ -202,17 +202,17 @@ func fdRead(c *call, mem memory, stack []uint64) errno {
 	return put32(mem, arg(stack, 3), n)
 }
 
-func fdWrite(c *call, mem memory, stack []uint64) errno {
+func fdWrite(h *Host, mem memory, stack []uint64) errno {
 	fd := arg(stack, 0)
-	if fd == 0 || !c.open(fd) {
+	if fd == 0 || !h.open(fd) {
 		return wasiBadf
 	}
 	n, e := vectors(mem, arg(stack, 1), arg(stack, 2), func(b []byte) (int, bool) {
 		switch {
 		case fd == 2:
-			_, _ = c.log.Write(b)
-		case c.frame != nil:
-			_, _ = c.frame.Write(b)
+			_, _ = h.log.Write(b)
+		case h.frame != nil:
+			_, _ = h.frame.Write(b)
 		}
 		return len(b), true
 	})

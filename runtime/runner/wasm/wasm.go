@@ -14,20 +14,15 @@
 //     frame and fd 1 the response frame with the stdio abi, else empty and
 //     dropped; fd 2 is the log.
 //
-// So the response, the outcome and the log are functions of the module and the
-// request: two calls, two machines and both of wazero's engines agree. The two
-// exceptions are the wall clock limit and, until the instruction limit exists,
-// recursion without end, which stops where the host's stack does.
-//
-// The wall clock limit is enforced by wazero's context cancellation, which slows
-// loops about eightfold. It is there only until modules are rewritten to count
-// instructions and to yield; Limits.Fuel is not enforced before that, and
-// Result says so by leaving FuelUsed nil.
+// A module is validated and rewritten once, so that it counts its own fuel
+// (libs/fuel), and compiled by an Engine. So the response, the outcome, the log
+// and the fuel used are functions of the module and the request: two calls, two
+// machines and two engines agree. Exceptions are the wall clock limit and a
+// failure of the host, which are never an answer of the module (TimedOut, Killed).
 //
 // The disk cache holds machine code that this process will execute. It must be
 // private to the user: New creates it 0700 and refuses one that others can
-// enter. Its entries carry wazero's checksum, which finds damage, but no MAC
-// yet: whoever can write there can run code as this user.
+// enter, and every file carries a MAC under a key of the node's own.
 package wasm
 
 import (
@@ -36,21 +31,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tetratelabs/wazero"
-
-	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/runner"
 )
 
-// Codes of modules that this runner refuses.
+// Codes of modules that this runner refuses, beside those of libs/fuel.
 const (
-	// ErrInvalid: the bytes are not a valid core module of the accepted features.
-	ErrInvalid fault.Code = "module_invalid"
-	// ErrComponent: the bytes are a component, not a core module.
-	ErrComponent fault.Code = "module_component"
-	// ErrTooLarge: the module exceeds a size or count limit.
-	ErrTooLarge fault.Code = "module_too_large"
+	// ErrEngine: the engine cannot compile a module that is valid.
+	ErrEngine fault.Code = "module_engine"
 	// ErrImportUnknown: an import is not part of the contract, by name or type.
 	ErrImportUnknown fault.Code = "module_import_unknown"
 	// ErrImportUngranted: a hostcall that needs a capability was not granted.
@@ -59,6 +47,8 @@ const (
 	ErrEntryMissing fault.Code = "module_entry_missing"
 	// ErrMemoryLimit: the declared minimum memory is over the module's limit.
 	ErrMemoryLimit fault.Code = "module_memory_limit"
+	// ErrHostMemory: the host has no memory for an instance.
+	ErrHostMemory fault.Code = "module_host_memory"
 	// ErrCache: the folder of compiled code cannot be used.
 	ErrCache fault.Code = "module_cache"
 )
@@ -68,26 +58,58 @@ type Options struct {
 	// CacheDir is a folder for compiled code, created if missing, private to the
 	// user. Empty: compiled code is kept in memory only.
 	CacheDir string
+	// CacheKey is the key of the MAC that files in CacheDir carry: 32 bytes,
+	// needed with it.
+	CacheKey []byte
 	// Modules is how many compiled modules are kept in memory. 0: 64.
 	Modules int
 	// MaxModuleBytes bounds a module's size. 0: 64 MiB.
 	MaxModuleBytes uint64
 	// MaxMemoryBytes bounds the memory that a module's limits may ask for.
-	// 0: 4 GiB, all that a module can address.
+	// 0, and at most: 65,535 pages.
 	MaxMemoryBytes uint64
 	// Interpreter runs modules in wazero's interpreter: slow, and the same in
-	// every result. It is the default only where wazero has no compiler.
+	// every result. It is the default only where wazero has no compiler. Its own
+	// stack ends at 2,000 frames, where a compiled module has room for all that
+	// its depth allows.
 	Interpreter bool
+	// Engine runs modules; the Runner closes it. nil: wazero.
+	Engine Engine
+	// Slice is how much fuel a module gets at a time. 0: 500,000. No result and
+	// no count depends on it.
+	Slice int64
+	// NoImage calls _initialize anew in each call, and keeps no image of what it
+	// leaves behind. No result and no count depends on it.
+	NoImage bool
 	// Now is the clock behind Result.Wall. nil: time.Now.
 	Now func() time.Time
+}
+
+// withDefaults replaces zero values by what they stand for.
+func (o Options) withDefaults() Options {
+	if o.Modules == 0 {
+		o.Modules = 64
+	}
+	if o.MaxModuleBytes == 0 {
+		o.MaxModuleBytes = 64 << 20
+	}
+	if o.MaxMemoryBytes == 0 {
+		o.MaxMemoryBytes = maxPages * pageSize
+	}
+	if o.Slice == 0 {
+		o.Slice = defaultSlice
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
 }
 
 // Runner is a runner.Runner for core WebAssembly modules.
 type Runner struct {
 	options Options
-	engine  string
+	engine  Engine
 	cache   *cache
-	config  wazero.ModuleConfig
 	calls   sync.WaitGroup
 	mu      sync.Mutex // guards closed and calls.Add against Close
 	closed  bool
@@ -99,33 +121,23 @@ var _ runner.Runner = (*Runner)(nil)
 
 // New returns a Runner.
 func New(o Options) (*Runner, error) {
-	if o.Modules == 0 {
-		o.Modules = 64
+	o = o.withDefaults()
+	if o.Modules < 0 || o.MaxModuleBytes > math.MaxInt32 || o.MaxMemoryBytes > maxPages*pageSize || o.Slice < 0 {
+		return nil, fault.New(runner.ErrLimits, "%d modules of at most %d bytes with %d of memory, slices of %d",
+			o.Modules, o.MaxModuleBytes, o.MaxMemoryBytes, o.Slice)
 	}
-	if o.MaxModuleBytes == 0 {
-		o.MaxModuleBytes = 64 << 20
+	r := &Runner{options: o, engine: o.Engine, done: make(chan struct{})}
+	if r.engine == nil {
+		var d *disk
+		var err error
+		if o.CacheDir != "" {
+			if d, err = openDisk(o.CacheDir, o.CacheKey); err != nil {
+				return nil, err
+			}
+		}
+		r.engine = newWazero(o.Interpreter, d)
 	}
-	if o.MaxMemoryBytes == 0 {
-		o.MaxMemoryBytes = maxPages * pageSize
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Modules < 0 || o.MaxModuleBytes > math.MaxInt32 {
-		return nil, fault.New(runner.ErrLimits, "%d modules of at most %d bytes", o.Modules, o.MaxModuleBytes)
-	}
-	o.Interpreter = o.Interpreter || !compilerSupported()
-	r := &Runner{
-		options: o,
-		engine:  engineName(o.Interpreter),
-		config:  wazero.NewModuleConfig().WithName("").WithStartFunctions(),
-		done:    make(chan struct{}),
-	}
-	c, err := newCache(o, r.engine)
-	if err != nil {
-		return nil, err
-	}
-	r.cache = c
+	r.cache = newCache(r.engine, &r.options)
 	return r, nil
 }
 
@@ -133,7 +145,7 @@ func New(o Options) (*Runner, error) {
 func (r *Runner) Kind() uint8 { return runner.KindWASM }
 
 // Engine names what runs modules, such as "wazero/v1.12.0 compiler linux/amd64".
-func (r *Runner) Engine() string { return r.engine }
+func (r *Runner) Engine() string { return r.engine.Name() }
 
 // Check compiles the module if it must and reports why it would be refused.
 func (r *Runner) Check(ctx context.Context, m runner.Module) error {
@@ -158,7 +170,7 @@ func (r *Runner) Run(ctx context.Context, c runner.Call) (runner.Result, error) 
 	if n, limit := uint64(len(c.Request)), c.Module.Limits.MaxRequest; n > limit {
 		return runner.Result{}, fault.New(runner.ErrRequestTooLarge, "the request has %d bytes, at most %d", n, limit)
 	}
-	res := runner.Result{Engine: r.engine, SandboxLevel: runner.SandboxOwnKernel}
+	res := runner.Result{Engine: r.engine.Name(), SandboxLevel: runner.SandboxOwnKernel}
 	e, err := r.admit(ctx, c.Module)
 	if err != nil && ctx.Err() == nil {
 		return runner.Result{}, err
@@ -172,7 +184,9 @@ func (r *Runner) Run(ctx context.Context, c runner.Call) (runner.Result, error) 
 	}
 	defer r.cache.release(e)
 	start := r.options.Now()
-	r.invoke(ctx, e, c, &res)
+	if err := r.invoke(ctx, e, &c, &res); err != nil {
+		return runner.Result{}, err
+	}
 	res.Wall = r.options.Now().Sub(start)
 	return res, nil
 }
@@ -207,14 +221,8 @@ func (r *Runner) enter() error {
 // admit returns the compiled module, held for the caller, if this runner
 // accepts it.
 func (r *Runner) admit(ctx context.Context, m runner.Module) (*entry, error) {
-	if m.Kind != runner.KindWASM || (m.ABI != runner.ABIHostcall && m.ABI != runner.ABIStdio) {
-		return nil, fault.New(runner.ErrKind, "kind %d with abi %d is not a wasm module", m.Kind, m.ABI)
-	}
-	if err := m.Limits.Check(); err != nil {
+	if err := r.options.admits(m); err != nil {
 		return nil, err
-	}
-	if m.Limits.MemoryBytes > r.options.MaxMemoryBytes {
-		return nil, fault.New(runner.ErrLimits, "memory_bytes is %d, at most %d here", m.Limits.MemoryBytes, r.options.MaxMemoryBytes)
 	}
 	e, err := r.cache.get(ctx, m.Digest, m.Load)
 	if err != nil {
@@ -225,26 +233,4 @@ func (r *Runner) admit(ctx context.Context, m runner.Module) (*entry, error) {
 		return nil, err
 	}
 	return e, nil
-}
-
-// entryName returns the export that a call invokes.
-func entryName(m runner.Module) (string, error) {
-	switch len(m.Entry) {
-	case 0:
-		return startEntry, nil
-	case 1:
-		return m.Entry[0], nil
-	}
-	return "", fault.New(ErrEntryMissing, "a wasm entry is one export name, got %d", len(m.Entry))
-}
-
-// loader is runner.Module.Load.
-type loader = func(context.Context) ([]byte, error)
-
-// verify compares the bytes that a loader returned with their digest.
-func verify(b []byte, digest cid.Hash) error {
-	if got := cid.Sum(b); got != digest {
-		return fault.New(runner.ErrDigest, "the loaded bytes are %s, want %s", got, digest)
-	}
-	return nil
 }

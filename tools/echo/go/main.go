@@ -4,9 +4,10 @@
 // hostcall abi (RFC-MYTHOS-0006 §11.1): it answers status 200 with its
 // request's payload and logs one line for each call. Build it with
 //
-//	GOOS=wasip1 GOARCH=wasm go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o echo.wasm ./tools/echo/go
+//	CGO_ENABLED=0 GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o echo.wasm ./tools/echo/go
 //
-// which gives the same bytes in every folder.
+// which gives the same bytes in every folder. It is a reactor, whose entry is
+// run: Go's own start is in _initialize, which a runner may do once and for all.
 package main
 
 import (
@@ -36,7 +37,10 @@ const (
 	levelError = 3
 )
 
-func main() {
+func main() {} // a reactor has none
+
+//go:wasmexport run
+func run() {
 	response := answer(readRequest())
 	body := response.AppendCAN(nil)
 	if responseWrite(unsafe.Pointer(unsafe.SliceData(body)), uint32(len(body))) < 0 {
