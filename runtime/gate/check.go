@@ -66,7 +66,7 @@ func (c *checker) run(ctx context.Context) {
 		c.fail(about(err, "manifest.bin"))
 		return
 	}
-	if c.signatures(ctx) || c.fail(c.u.CheckHost(c.opt.Host)) {
+	if c.signatures(ctx) || c.fail(c.u.CheckHost(c.opt.host())) {
 		return
 	}
 	if err := c.u.Validate(); err != nil {
@@ -311,6 +311,11 @@ func (c *checker) program(ctx context.Context, a *manifest.Artifact) (*ir.Progra
 	p, err := ir.Load(raw)
 	if err != nil {
 		return nil, err
+	}
+	for _, f := range p.Features() {
+		if !slices.Contains(c.u.Claims().Requires.Features, f) {
+			return nil, fault.New(ErrFeatureUndeclared, "it uses feature %s, which requires.features does not name; pack adds it", f)
+		}
 	}
 	for _, id := range p.Effects() {
 		if abi.BuiltinTool(id) == "" && !slices.ContainsFunc(c.u.Claims().Modules, func(b manifest.ModuleBinding) bool { return b.ToolID == id }) {

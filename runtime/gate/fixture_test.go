@@ -109,6 +109,16 @@ func task(t testing.TB, bundle []byte) cid.Hash {
 	return p.Tasks()[0].TaskID
 }
 
+// level1Bundle is a bundle with an op of the feature ir.level1.
+func level1Bundle(t testing.TB) []byte {
+	t.Helper()
+	b, err := ir.Assemble([]byte("func main() -> any {\n  not r0, r0\n  ret r0\n}\ntask main = main() budget cpu_us=1 io=0 writes=0\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // add adds an artifact, in order.
 func (f *fixture) add(kind uint8, content []byte) blob.ArtifactID {
 	f.t.Helper()

@@ -19,6 +19,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/blob"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/ir"
 	"github.com/mythos-run/mythos/runtime/libs/manifest"
 	"github.com/mythos-run/mythos/runtime/libs/rings"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
@@ -27,17 +28,18 @@ import (
 // Codes of this package. The checks of manifests, trees and policies have the
 // codes of packages manifest and rings.
 const (
-	ErrSignatureDiffers fault.Code = "package_signature_differs" // manifest.sig is not field 11
-	ErrArtifactMissing  fault.Code = "artifact_missing"          // content that the source does not have
-	ErrArtifactExtra    fault.Code = "artifact_extra"            // content that the package does not name
-	ErrCopyDiffers      fault.Code = "artifact_copy_differs"     // a copy for people that is not what it shows
-	ErrToolUnbound      fault.Code = "tool_unbound"              // an EFFECT on a tool without a module
-	ErrEntrypointTask   fault.Code = "entrypoint_task"           // an entry point on a task that its bundle does not have
-	ErrEntryUnknown     fault.Code = "entrypoint_unknown"        // no entry point of that name
-	ErrEntryAmbiguous   fault.Code = "entrypoint_ambiguous"      // several, none named and none called main
-	ErrVariantUnknown   fault.Code = "variant_unknown"           // no such tool or variant
-	ErrPlatform         fault.Code = "module_platform_missing"   // no binding for this platform
-	ErrOptions          fault.Code = "gate_options"              // a caller that leaves out what the gate needs
+	ErrSignatureDiffers  fault.Code = "package_signature_differs" // manifest.sig is not field 11
+	ErrArtifactMissing   fault.Code = "artifact_missing"          // content that the source does not have
+	ErrArtifactExtra     fault.Code = "artifact_extra"            // content that the package does not name
+	ErrCopyDiffers       fault.Code = "artifact_copy_differs"     // a copy for people that is not what it shows
+	ErrToolUnbound       fault.Code = "tool_unbound"              // an EFFECT on a tool without a module
+	ErrFeatureUndeclared fault.Code = "feature_undeclared"        // a bundle uses a feature that requires.features does not name
+	ErrEntrypointTask    fault.Code = "entrypoint_task"           // an entry point on a task that its bundle does not have
+	ErrEntryUnknown      fault.Code = "entrypoint_unknown"        // no entry point of that name
+	ErrEntryAmbiguous    fault.Code = "entrypoint_ambiguous"      // several, none named and none called main
+	ErrVariantUnknown    fault.Code = "variant_unknown"           // no such tool or variant
+	ErrPlatform          fault.Code = "module_platform_missing"   // no binding for this platform
+	ErrOptions           fault.Code = "gate_options"              // a caller that leaves out what the gate needs
 )
 
 // Source is one form of a package: a folder, an archive, objects in a store. It
@@ -87,6 +89,8 @@ type CheckModule func(ctx context.Context, b *manifest.ModuleBinding, load func(
 // Options of Load and Verify.
 type Options struct {
 	// Host is what this executor offers; its Version and Codebooks are required.
+	// The features of the IR interpreter, which is part of the gate, need not be
+	// in it.
 	Host manifest.Host
 
 	// Trust is the trust file; nil trusts nobody.
@@ -126,6 +130,13 @@ func (o *Options) check() error {
 		return fault.New(ErrOptions, "no version or codebook of this executor given")
 	}
 	return nil
+}
+
+// host is Host with the interpreter's features.
+func (o *Options) host() manifest.Host {
+	h := o.Host
+	h.Features = append(ir.Features(), h.Features...)
+	return h
 }
 
 func (o *Options) trust() *Trust {

@@ -24,7 +24,7 @@ func Load(ctx context.Context, src Source, opt Options) (*Package, error) {
 	if err := c.first(); err != nil {
 		return nil, err
 	}
-	v, err := c.u.Verify(c.publishers(), opt.Host)
+	v, err := c.u.Verify(c.publishers(), opt.host())
 	if err != nil {
 		return nil, err
 	}

@@ -144,6 +144,9 @@ func TestRefused(t *testing.T) {
 			f.m.Modules[0].Tool.Interface = 2
 			f.m.Modules[0].ToolID = f.m.Modules[0].Tool.ID()
 		}, want: ErrToolUnbound},
+		"feature undeclared": {build: func(f *fixture) {
+			f.add(manifest.KindIR, level1Bundle(f.t))
+		}, want: ErrFeatureUndeclared},
 		"task": {build: func(f *fixture) { f.m.Entrypoints[0].TaskID = cid.Sum(nil) }, want: ErrEntrypointTask},
 		"module": {opt: func(o *Options) {
 			o.CheckModule = func(context.Context, *manifest.ModuleBinding, func(context.Context) ([]byte, error)) error {
@@ -222,6 +225,18 @@ func TestEveryBit(t *testing.T) {
 				part[i] ^= 1 << bit
 			}
 		}
+	}
+}
+
+// TestFeature: a package that names what its bundles use loads, and the gate
+// itself offers what the interpreter has.
+func TestFeature(t *testing.T) {
+	f, opt := newFixture(t), options(t)
+	opt.Host.Features = nil
+	f.add(manifest.KindIR, level1Bundle(t))
+	f.m.Requires.Features = []string{ir.Level1}
+	if _, err := Load(context.Background(), f.sign(key(1)), opt); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -20,6 +20,7 @@ type bundle struct {
 	cid   cid.Hash
 	tasks []ir.TaskDef
 	names []ir.Name // of the tasks in the text; nil if the source is none
+	needs []string  // features
 }
 
 // manifest turns a recipe into an unsigned manifest, whose artifacts lie in the
@@ -33,6 +34,7 @@ func (c *collector) manifest(r *recipe) (*manifest.Manifest, error) {
 			return nil, err
 		}
 		bundles[x.name] = b
+		m.Requires.Features = withFeatures(m.Requires.Features, b.needs)
 	}
 	for _, e := range r.entrypoints {
 		x, err := bundles[e.ir].entry(e)
@@ -56,6 +58,16 @@ func (c *collector) manifest(r *recipe) (*manifest.Manifest, error) {
 	}
 	m.Artifacts = c.sorted()
 	return m, nil
+}
+
+// withFeatures adds to an ascending list what is not in it.
+func withFeatures(list, needs []string) []string {
+	for _, f := range needs {
+		if i, found := slices.BinarySearch(list, f); !found {
+			list = slices.Insert(list, i, f)
+		}
+	}
+	return list
 }
 
 // loose adds what no module or entry point names.
@@ -112,7 +124,7 @@ func (c *collector) bundle(x irRecipe) (bundle, error) {
 	if err != nil {
 		return b, err
 	}
-	b.cid, b.tasks = id.CID, p.Tasks()
+	b.cid, b.tasks, b.needs = id.CID, p.Tasks(), p.Features()
 	c.copies = append(c.copies, copyOf{irDir + "/" + x.name + ".bin", id.SHA256})
 	return b, nil
 }

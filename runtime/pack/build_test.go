@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +161,27 @@ func changeTimes(t *testing.T, dir string) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestBuildNamesFeatures: pack adds the features that the bundles use to those
+// that the source names, each once.
+func TestBuildNamesFeatures(t *testing.T) {
+	const level1 = "func main() -> any {\n  not r0, r0\n  ret r0\n}\ntask main = main() budget cpu_us=1 io=0 writes=0\n"
+	for name, c := range map[string]struct {
+		ir     string
+		source packtest.Spec
+		want   []string
+	}{
+		"level 0":        {packtest.HelloIR, source(), nil},
+		"level 0, named": {packtest.HelloIR, source("features", []any{ir.Level1}), []string{ir.Level1}},
+		"level 1":        {level1, source(), []string{ir.Level1}},
+		"level 1, named": {level1, source("features", []any{ir.Level1}), []string{ir.Level1}},
+	} {
+		c.source.IR = c.ir
+		if got := packtest.Build(t, c.source).Manifest.Requires.Features; !slices.Equal(got, c.want) {
+			t.Errorf("%s: requires.features is %q, want %q", name, got, c.want)
+		}
 	}
 }
 

@@ -132,6 +132,16 @@ L14:
   blob_put r0, c2, c2, r1, r2
   blob_get r0, r1, r2
   blob_chunk_get r0, r3, r1, r2
+  eq r0, r1, r255
+  lt r0, r1, r2
+  not r0, r2
+  add r0, r1, r2
+  sub r0, r1, r2
+  mul r0, r1, r2
+  len r0, r2
+  at r0, r1, r2
+  append r0, r1, r2
+  concat r0, r1, r2
   jmp L2
 }
 func helper() -> null {

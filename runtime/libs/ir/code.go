@@ -240,6 +240,12 @@ func (l *loader) encode(fi int32, op *Op, in *instr) error {
 		l.encodePattern(&o[1], in)
 	case opAssert:
 		in.i, in.a = uint32(l.p.contractIndex[*o[0].Hash]), reg(1)
+	case opEq, opLt, opAdd, opSub, opMul, opAt, opAppend, opConcat:
+		l.p.level1 = true
+		in.a, in.b, in.c = reg(0), reg(1), reg(2)
+	case opNot, opLen:
+		l.p.level1 = true
+		in.a, in.c = reg(0), reg(1)
 	default:
 		return l.encodeEffect(o, in)
 	}

@@ -11,7 +11,7 @@ import (
 
 // Fixed costs (RFC-MYTHOS-0012 §4).
 const (
-	costRequireCap = 100
+	costRequireCap = 1000
 	costEffect     = 1000
 	costUnit       = 32 // bytes of request, response or blob per fuel
 )
@@ -37,10 +37,10 @@ type pending struct {
 
 // effect calls a tool of the bundle.
 func (m *machine) effect(ctx context.Context, in *instr) error {
-	if err := m.charge(costEffect); err != nil {
+	t := &m.p.tools[in.i]
+	if err := m.charge(costEffect + m.walk(&m.r[in.a], t.request)); err != nil {
 		return err
 	}
-	t := &m.p.tools[in.i]
 	e := pending{response: t.response, maxRequest: MaxRequest, out: in.b, receipt: in.c}
 	if m.opt.MaxRequest != nil {
 		e.maxRequest = m.opt.MaxRequest(t.def.ToolID)
@@ -104,7 +104,11 @@ func (m *machine) perform(ctx context.Context, e *pending) error {
 	}
 	m.scene.tools[call.Tool] = true
 	m.scene.statuses[uint64(res.Status)] = true
-	if err := m.charge(per(uint64(res.ResponseLen), costUnit)); err != nil {
+	cost := per(uint64(res.ResponseLen), costUnit)
+	if res.Status == abi.StatusOK {
+		cost += m.walk(&value{raw: res.Payload}, e.response)
+	}
+	if err := m.charge(cost); err != nil {
 		return err
 	}
 	return m.answer(e, &res)

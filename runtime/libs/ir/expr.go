@@ -2,7 +2,6 @@ package ir
 
 import (
 	"bytes"
-	"cmp"
 
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -50,7 +49,7 @@ type expr struct {
 type contract struct {
 	name          string
 	exprs         []expr
-	fixed         uint64 // Exprs and set items
+	fixed         uint64 // Exprs, and S of set items
 	subjects, ins uint64 // paths from each root
 }
 
@@ -171,7 +170,6 @@ func (l *loader) compileLits(c *contract, e *expr, x *Expr) error {
 	if len(lits) > maxExprArgs {
 		return fault.New(ErrContract, "a set of %d items, at most %d", len(lits), maxExprArgs)
 	}
-	c.fixed = sum(c.fixed, uint64(len(x.Set)))
 	seen := map[uint32]bool{} // a large constant is compared once, however often a set names it
 	for i := range lits {
 		o := &lits[i]
@@ -189,6 +187,9 @@ func (l *loader) compileLits(c *contract, e *expr, x *Expr) error {
 			v, ok := l.p.fixed(o)
 			if !ok {
 				return fault.New(ErrContract, "a literal refers to constant %d of %d", *o.ConstRef, len(l.p.consts))
+			}
+			if x.Op == ExprInSet {
+				c.fixed = sum(c.fixed, per(uint64(len(v)), 64))
 			}
 			if o.Kind == KindConst && seen[*o.ConstRef] {
 				continue
@@ -259,25 +260,39 @@ func (e *expr) resolve(s *scene) ([]byte, bool) {
 	default:
 		return nil, false
 	}
+	off := 0
 	for _, seg := range e.path {
-		switch v[0] {
-		case can.Map:
-			at := find(v, can.AppendUint(nil, uint64(seg)))
-			if !at.found {
-				return nil, false
-			}
-			v = v[at.value:at.end]
-		case can.List:
-			sub, ok := item(v, uint64(seg))
-			if !ok {
-				return nil, false
-			}
-			v = sub
-		default:
+		if off = descend(v, off, seg); off < 0 {
 			return nil, false
 		}
 	}
-	return v, true
+	return v[off:skip(v, off)], true
+}
+
+// descend steps from the value at off into one of its parts and returns where
+// that starts, or -1. What lies behind the part is not looked at: a path reads
+// no byte twice but for heads, however deep it goes.
+func descend(b []byte, off int, seg uint32) int {
+	tag, n, off := head(b, off)
+	switch {
+	case tag == can.List && uint64(seg) < n:
+		return skipAll(b, off, uint64(seg))
+	case tag != can.Map:
+		return -1
+	}
+	var room [8]byte
+	key := can.AppendUint(room[:0], uint64(seg))
+	for ; n > 0; n-- {
+		v := skip(b, off)
+		switch c := bytes.Compare(b[off:v], key); {
+		case c == 0:
+			return v
+		case c > 0:
+			return -1
+		}
+		off = skip(b, v)
+	}
+	return -1
 }
 
 // compares applies a comparison to two values that are there. IN_SET asks for
@@ -312,16 +327,4 @@ func class(tag byte) byte {
 		return can.False
 	}
 	return tag
-}
-
-func ordered(v, lit []byte) (int, bool) {
-	switch v[0] {
-	case can.Uint:
-		return cmp.Compare(number(v), number(lit)), true
-	case can.Int:
-		return cmp.Compare(signed(v), signed(lit)), true
-	case can.Bytes, can.Text:
-		return bytes.Compare(content(v), content(lit)), true
-	}
-	return 0, false
 }

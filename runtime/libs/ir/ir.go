@@ -103,9 +103,18 @@ const (
 	TrapMemory   fault.Code = "ir_memory_exhausted"
 	TrapKey      fault.Code = "ir_key_invalid"
 	TrapRequest  fault.Code = "ir_request_too_large"
+	TrapOverflow fault.Code = "ir_overflow"
+	TrapIndex    fault.Code = "ir_index_range"
 )
 
-// Opcodes of level 0 (RFC-MYTHOS-0012 §4).
+// Level1 is the feature of a package whose bundles use opcodes of level 1
+// (RFC-MYTHOS-0012 §4.6).
+const Level1 = "ir.level1"
+
+// Features returns the features that this interpreter has, ascending.
+func Features() []string { return []string{Level1} }
+
+// Opcodes (RFC-MYTHOS-0012 §4); those from opEq on are level 1.
 const (
 	opNop          = 0x01
 	opHalt         = 0x02
@@ -125,6 +134,16 @@ const (
 	opBlobPut      = 0x40
 	opBlobGet      = 0x41
 	opBlobChunkGet = 0x42
+	opEq           = 0x50
+	opLt           = 0x51
+	opNot          = 0x52
+	opAdd          = 0x53
+	opSub          = 0x54
+	opMul          = 0x55
+	opLen          = 0x56
+	opAt           = 0x57
+	opAppend       = 0x58
+	opConcat       = 0x59
 )
 
 // Operand kinds.
@@ -247,13 +266,43 @@ func specOf(opcode uint8) (spec, bool) {
 	case opBlobChunkGet:
 		return spec{"blob_chunk_get", []role{roleReg, roleReg, roleReg, roleReg}, 4}, true
 	}
+	return specOfLevel1(opcode)
+}
+
+// specOfLevel1 returns the row of an opcode of level 1, whose operands are
+// registers, the last of them the output.
+func specOfLevel1(opcode uint8) (spec, bool) {
+	two := make([]role, 3) // roleReg is zero
+	switch opcode {
+	case opEq:
+		return spec{"eq", two, 3}, true
+	case opLt:
+		return spec{"lt", two, 3}, true
+	case opNot:
+		return spec{"not", two[:2], 2}, true
+	case opAdd:
+		return spec{"add", two, 3}, true
+	case opSub:
+		return spec{"sub", two, 3}, true
+	case opMul:
+		return spec{"mul", two, 3}, true
+	case opLen:
+		return spec{"len", two[:2], 2}, true
+	case opAt:
+		return spec{"at", two, 3}, true
+	case opAppend:
+		return spec{"append", two, 3}, true
+	case opConcat:
+		return spec{"concat", two, 3}, true
+	}
 	return spec{}, false
 }
 
-// opcodes lists the opcodes of level 0, ascending.
+// opcodes lists all opcodes, ascending.
 func opcodes() []uint8 {
 	return []uint8{
 		opNop, opHalt, opJmp, opJz, opCall, opRet, opConst, opMake, opGet, opSet, opList, opMatch,
 		opRequireCap, opEffect, opAssert, opBlobPut, opBlobGet, opBlobChunkGet,
+		opEq, opLt, opNot, opAdd, opSub, opMul, opLen, opAt, opAppend, opConcat,
 	}
 }

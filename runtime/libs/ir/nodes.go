@@ -303,6 +303,17 @@ func (b *builder) present(n *node) int {
 	return count
 }
 
+// records is R of every measured node that has a record type, each once.
+func (b *builder) records() uint64 {
+	cost := uint64(0)
+	for index, m := range b.seen {
+		if b.p.nodes[index].typ != noType {
+			cost += per(m.length, 8)
+		}
+	}
+	return cost
+}
+
 // conforms checks every written node that has a record type.
 func (b *builder) conforms() bool {
 	for index, m := range b.seen {

@@ -27,6 +27,7 @@ type Program struct {
 	regs      []uint8 // register lists of LIST ops
 	tasks     []task
 	effects   []cid.Hash
+	level1    bool // an op of level 1 is in it
 
 	toolIndex     map[cid.Hash]int32
 	symbolIndex   map[cid.Hash]int32
@@ -104,6 +105,15 @@ func (p *Program) Tools() []ToolDef {
 // Effects returns the distinct tools that the bundle's EFFECT and BLOB ops
 // name, ascending by id; those of BLOB ops are built in (abi.BuiltinTool).
 func (p *Program) Effects() []cid.Hash { return slices.Clone(p.effects) }
+
+// Features returns the features that a package with this bundle requires,
+// ascending (RFC-MYTHOS-0012 §4.6).
+func (p *Program) Features() []string {
+	if p.level1 {
+		return []string{Level1}
+	}
+	return nil
+}
 
 // Inputs returns the inputs LIST of a run: given, checked against the entry's
 // arguments, or the task's args if given is nil. Its SHA-256 is inputs_hash.

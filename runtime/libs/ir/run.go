@@ -200,6 +200,14 @@ func (m *machine) charge(cost uint64) error {
 // size is the cost S of reading a value.
 func size(v *value) uint64 { return per(uint64(max(len(v.raw), 1)), 64) }
 
+// walk is the cost R of passing a value to a type.
+func (m *machine) walk(v *value, typ int32) uint64 {
+	if !m.p.types.record(typ) {
+		return 0
+	}
+	return per(uint64(max(len(v.raw), 1)), 8)
+}
+
 // build is the cost V of a result.
 func (m *machine) build(length uint64) error { return m.charge(per(length, 8)) }
 
@@ -290,8 +298,10 @@ func (m *machine) step(ctx context.Context, in *instr) error {
 		return m.assert(in)
 	case opBlobPut:
 		return m.blobPut(ctx, in)
-	default: // the loader admits no other opcode
+	case opBlobGet, opBlobChunkGet:
 		return m.blobGet(ctx, in)
+	default: // the loader admits no other opcode
+		return m.level1(in)
 	}
 }
 
@@ -311,7 +321,7 @@ func (m *machine) operand(in *instr) value {
 
 func (m *machine) halt(in *instr) (value, error) {
 	v := m.operand(in)
-	if err := m.charge(1 + size(&v)); err != nil {
+	if err := m.charge(1 + size(&v) + m.walk(&v, m.entry.ret)); err != nil {
 		return value{}, err
 	}
 	return m.returned(v, m.entry)
@@ -329,7 +339,7 @@ func (m *machine) returned(v value, fn *function) (value, error) {
 // ret leaves the running function; m.fn is nil if it was the outermost.
 func (m *machine) ret(in *instr) (value, error) {
 	v := m.operand(in)
-	if err := m.charge(2 + size(&v)); err != nil {
+	if err := m.charge(2 + size(&v) + m.walk(&v, m.fn.ret)); err != nil {
 		return value{}, err
 	}
 	v, err := m.returned(v, m.fn)
@@ -351,10 +361,14 @@ func (m *machine) ret(in *instr) (value, error) {
 
 // call enters a function with copies of the caller's first registers.
 func (m *machine) call(in *instr) error {
+	to := &m.p.funcs[in.i]
 	args := m.r[:in.a]
 	cost, memory := uint64(10), m.memory
 	for i := range args {
 		cost += size(&args[i])
+		if to.typed {
+			cost += m.walk(&args[i], to.args[i])
+		}
 		memory += args[i].memory()
 	}
 	if err := m.charge(cost); err != nil {
@@ -363,7 +377,6 @@ func (m *machine) call(in *instr) error {
 	if len(m.frames)+1 == m.depth {
 		return trap(TrapDepth, "%d frames are open, which is the budget's max_depth", m.depth)
 	}
-	to := &m.p.funcs[in.i]
 	base := m.base + m.fn.regs
 	if grow := base + to.regs - len(m.stack); grow > 0 {
 		m.stack = append(m.stack, make([]value, grow)...)

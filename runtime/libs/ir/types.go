@@ -1,6 +1,9 @@
 package ir
 
 import (
+	"cmp"
+	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/mythos-run/mythos/runtime/libs/abi"
@@ -28,12 +31,13 @@ const (
 type typeInfo struct {
 	kind   uint8 // 0 built-in, TypeRecord or TypeEnum
 	name   string
-	fields []fieldInfo // of a Record, ascending by id
+	fields []fieldInfo // of a Record, ascending by order
 	tags   uint64      // of an Enum
 	needed int         // required fields
 }
 
 type fieldInfo struct {
+	order    uint64 // see keyOrder
 	id       uint32
 	typ      int32
 	required bool
@@ -68,19 +72,40 @@ func (t *typeTable) record(typ int32) bool { return t.list[typ].kind == TypeReco
 
 func (t *typeTable) field(typ int32, id uint64) (fieldInfo, bool) {
 	fields := t.list[typ].fields
-	i, ok := slices.BinarySearchFunc(fields, id, func(f fieldInfo, id uint64) int {
-		switch {
-		case uint64(f.id) < id:
-			return -1
-		case uint64(f.id) > id:
-			return 1
-		}
-		return 0
-	})
-	if !ok {
-		return fieldInfo{}, false
+	if i, ok := search(fields, 0, id); ok {
+		return fields[i], true
 	}
-	return fields[i], true
+	return fieldInfo{}, false
+}
+
+// keyOrder is a number that orders field ids as a MAP orders its keys: the
+// bytes of their varint, the first byte highest.
+func keyOrder(id uint32) uint64 {
+	var b [8]byte
+	binary.PutUvarint(b[:], uint64(id))
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// search finds a field id at index from or behind it. It takes steps that
+// double, so that reading all fields one after another takes one step each.
+func search(fields []fieldInfo, from int, id uint64) (int, bool) {
+	if id > math.MaxUint32 {
+		return from, false
+	}
+	order := keyOrder(uint32(id))
+	lo, step := from, 1 // fields before lo come before id
+	for lo+step-1 < len(fields) && fields[lo+step-1].order < order {
+		lo += step
+		step *= 2
+	}
+	for hi := min(lo+step-1, len(fields)); lo < hi; {
+		if mid := int(uint(lo+hi) / 2); fields[mid].order < order {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < len(fields) && fields[lo].id == uint32(id)
 }
 
 // describe names a type in messages.
@@ -97,6 +122,9 @@ func (t *typeTable) describe(typ int32) string {
 // conforms reports whether the one value in b conforms to a type
 // (RFC-MYTHOS-0012 §2.4).
 func (t *typeTable) conforms(b []byte, typ int32) bool {
+	if typ < builtins { // the value is one, so nothing behind its tag matters
+		return builtinTag(typ, b[0])
+	}
 	_, ok := t.walk(b, 0, typ)
 	return ok
 }
@@ -106,7 +134,7 @@ func (t *typeTable) conforms(b []byte, typ int32) bool {
 func (t *typeTable) walk(b []byte, off int, typ int32) (int, bool) {
 	switch info := &t.list[typ]; info.kind {
 	case TypeRecord:
-		return t.walkRecord(b, off, info, typ)
+		return t.walkRecord(b, off, info)
 	case TypeEnum:
 		tag, n, next := head(b, off)
 		return next, tag == can.Uint && n < info.tags
@@ -126,21 +154,23 @@ func builtinTag(typ int32, tag byte) bool {
 	return tag == byte(typ) // u64 is index 3 and tag 3, and so on up to map
 }
 
-func (t *typeTable) walkRecord(b []byte, off int, info *typeInfo, typ int32) (int, bool) {
+func (t *typeTable) walkRecord(b []byte, off int, info *typeInfo) (int, bool) {
 	tag, n, off := head(b, off)
 	if tag != can.Map {
 		return 0, false
 	}
-	needed := info.needed
+	needed, at := info.needed, 0
 	for ; n > 0; n-- {
 		tag, id, next := head(b, off)
 		if tag != can.Uint {
 			return 0, false
 		}
-		f, ok := t.field(typ, id)
+		i, ok := search(info.fields, at, id)
 		if !ok || b[next] == can.Null {
 			return 0, false
 		}
+		f := &info.fields[i]
+		at = i + 1
 		if off, ok = t.walk(b, next, f.typ); !ok {
 			return 0, false
 		}
@@ -216,11 +246,12 @@ func (t *typeTable) addTypes(defs []TypeDef, raw func(int) []byte) error {
 			if !ok {
 				return refuse(ErrTypeUnknown, "type", i, "field %d has type %s, which is not in the bundle", f.FieldID, f.FieldTypeID)
 			}
-			info.fields = append(info.fields, fieldInfo{f.FieldID, typ, f.Required})
+			info.fields = append(info.fields, fieldInfo{keyOrder(f.FieldID), f.FieldID, typ, f.Required})
 			if f.Required {
 				info.needed++
 			}
 		}
+		slices.SortFunc(info.fields, func(a, b fieldInfo) int { return cmp.Compare(a.order, b.order) })
 	}
 	return nil
 }

@@ -65,18 +65,31 @@ func head(b []byte, off int) (tag byte, n uint64, next int) {
 }
 
 // skip returns the offset behind the value at off.
-func skip(b []byte, off int) int {
-	for open := uint64(1); open > 0; open-- {
-		tag, n, next := head(b, off)
+func skip(b []byte, off int) int { return skipAll(b, off, 1) }
+
+// skipAll returns the offset behind so many values.
+func skipAll(b []byte, off int, open uint64) int {
+	for ; open > 0; open-- {
+		tag := b[off]
+		if tag <= can.True {
+			off++
+			continue
+		}
+		n := uint64(b[off+1])
+		off += 2
+		if n >= 0x80 {
+			size := 0
+			n, size = binary.Uvarint(b[off-1:])
+			off += size - 1
+		}
 		switch tag {
 		case can.Bytes, can.Text:
-			next += int(n)
+			off += int(n)
 		case can.List:
 			open += n
 		case can.Map:
 			open += 2 * n
 		}
-		off = next
 	}
 	return off
 }
@@ -171,9 +184,7 @@ func item(b []byte, index uint64) ([]byte, bool) {
 	if index >= n {
 		return nil, false
 	}
-	for ; index > 0; index-- {
-		off = skip(b, off)
-	}
+	off = skipAll(b, off, index)
 	return b[off:skip(b, off)], true
 }
 

@@ -31,7 +31,7 @@ func (m *machine) make(in *instr) error {
 	case shape.length > MaxValue:
 		return tooLarge(shape.length)
 	}
-	if err := m.build(shape.length); err != nil {
+	if err := m.charge(per(shape.length, 8) + b.records()); err != nil {
 		return err
 	}
 	b.out = make([]byte, 0, shape.length)
