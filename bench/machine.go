@@ -12,6 +12,7 @@ import (
 
 // peers are the modules whose versions a record names.
 var peers = [...]string{
+	"github.com/bytecodealliance/wasmtime-go/v39", "github.com/extism/go-sdk",
 	"github.com/fxamacker/cbor/v2", "google.golang.org/protobuf",
 	"github.com/tetratelabs/wazero", "modernc.org/sqlite", "zombiezen.com/go/sqlite",
 }
@@ -31,6 +32,9 @@ func writeHead(w io.Writer, now time.Time) {
 		versions[d.Path] = d.Version
 	}
 	for _, p := range peers {
+		if versions[p] == "" {
+			versions[p] = "not built in"
+		}
 		fmt.Fprintf(w, "- %s %s\n", p, versions[p])
 	}
 }

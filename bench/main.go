@@ -4,7 +4,9 @@
 //
 //   - its generated codecs beside fxamacker/cbor and protobuf;
 //   - a durable effect, demo-001's echo through the executor, the ledger and the
-//     wasm runner, beside its floor: two syncs, three signatures, the bare call.
+//     wasm runner, beside its floor: two syncs, three signatures, the bare call;
+//   - calls of WebAssembly guests beside bare wazero, wasmtime and Extism, and
+//     what fuel, deadlines, collections, cold starts and live instances cost.
 //
 // What is compared is interleaved round by round, and ratios are taken within a
 // round, because other work on the machine moves every figure and moves both
@@ -23,6 +25,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
+	"strings"
 	"time"
 )
 
@@ -36,8 +39,8 @@ func main() {
 }
 
 func run(ctx context.Context) (err error) {
-	only := flag.String("only", "", "measure `codec` or effect alone and keep no record")
-	rounds := flag.Int("rounds", 101, "rounds of a codec's table; effects take half as many")
+	only := flag.String("only", "", "measure the parts that begin with `codec`, effect, wasm, or wasm-calls and the like, and keep no record")
+	rounds := flag.Int("rounds", 101, "rounds of a codec's table; the others take fewer")
 	slice := flag.Duration("slice", 4*time.Millisecond, "how long a codec runs in a round")
 	profile := flag.String("cpuprofile", "", "write a CPU profile to `file`")
 	flag.Parse()
@@ -60,15 +63,13 @@ func run(ctx context.Context) (err error) {
 	now := time.Now().UTC()
 	writeHead(w, now)
 	var claims []claim
-	if *only != "effect" {
-		if claims, err = benchCodecs(ctx, w, *rounds, *slice); err != nil {
-			return err
+	for _, p := range allParts(ctx, w, *rounds, *slice) {
+		if !strings.HasPrefix(p.name, *only) {
+			continue
 		}
-	}
-	if *only != "codec" {
-		more, err := benchEffects(ctx, w, (*rounds+1)/2)
+		more, err := p.run()
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		claims = append(claims, more...)
 	}
@@ -78,6 +79,20 @@ func run(ctx context.Context) (err error) {
 		return nil
 	}
 	return keep(now, record.Bytes())
+}
+
+// part is one thing to measure.
+
+type part struct {
+	name string
+	run  func() ([]claim, error)
+}
+
+func allParts(ctx context.Context, w io.Writer, rounds int, slice time.Duration) []part {
+	return append([]part{
+		{"codec", func() ([]claim, error) { return benchCodecs(ctx, w, rounds, slice) }},
+		{"effect", func() ([]claim, error) { return benchEffects(ctx, w, (rounds+1)/2) }},
+	}, wasmParts(ctx, w, rounds)...)
 }
 
 // keep writes the record under its date and as the latest one.

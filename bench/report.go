@@ -38,29 +38,54 @@ func writeTable(w io.Writer, head []string, rows [][]string) {
 	}
 }
 
-// claim is a ratio that the project has set itself a target for.
+// bound is the side of a target on which a figure should be.
+type bound string
+
+const (
+	atLeast bound = "at least"
+	atMost  bound = "at most"
+	below   bound = "below"
+)
+
+// Units of a claim's figure.
+const (
+	times        = "times"
+	milliseconds = "ms"
+)
+
+// claim is a figure that the project has set itself a target for.
 type claim struct {
 	what   string
+	bound  bound
 	target float64
-	above  bool // the target is a least value, else a greatest
+	unit   string
 	got    spread
+}
+
+func (c *claim) met() bool {
+	switch c.bound {
+	case atLeast:
+		return c.got.median >= c.target
+	case below:
+		return c.got.median < c.target
+	}
+	return c.got.median <= c.target
 }
 
 // claimTable writes what was measured beside what was aimed at. A machine with
 // other work on it can miss a target; nothing fails because of that.
 func claimTable(w io.Writer, claims []claim) {
+	if len(claims) == 0 { // of the parts that -only left
+		return
+	}
 	fmt.Fprintln(w, "\n## Targets")
 	var rows [][]string
 	for _, c := range claims {
-		target, met := fmt.Sprintf("at most %.1f times", c.target), c.got.median <= c.target
-		if c.above {
-			target, met = fmt.Sprintf("at least %.0f times", c.target), c.got.median >= c.target
-		}
 		verdict := "missed"
-		if met {
+		if c.met() {
 			verdict = "met"
 		}
-		rows = append(rows, []string{c.what, target, ratio(c.got), verdict})
+		rows = append(rows, []string{c.what, fmt.Sprintf("%s %g %s", c.bound, c.target, c.unit), ratio(c.got), verdict})
 	}
 	writeTable(w, []string{"claim", "target", "median (p10 .. p90)", ""}, rows)
 }
@@ -79,6 +104,17 @@ func codecTable(w io.Writer, title string, all []measured) {
 }
 
 func ratio(s spread) string { return fmt.Sprintf("%.2f (%.2f .. %.2f)", s.median, s.low, s.high) }
+
+// byteSize writes a number of bytes in a readable unit.
+func byteSize(n int) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
 
 // duration writes nanoseconds in a readable unit.
 func duration(ns float64) string {
