@@ -63,7 +63,7 @@ var edges = map[string][]string{
 	"merkle":   {"can", "cid", "fault"},                                            // nodes name their children by id
 	"blob":     {"can", "cid", "fault", "merkle"},                                  // a chunked blob is a Merkle shape
 	"codebook": {"can", "cid", "fault"},                                            // a list with an id
-	"dataset":  {"can", "cid", "fault", "merkle", "blob"},                          // rows are lists of blobs
+	"dataset":  {"can", "cid", "fault", "merkle", "blob", "receipt", "ir"},         // predicates are IR expressions over episodes and receipts
 	"receipt":  {"can", "cid", "fault", "sig"},                                     // signed statements about one call
 	"caps":     {"can", "cid", "fault", "sig"},                                     // signed chains of authority
 	"wire":     {"can", "cid", "fault", "sig", "codebook", "ir"},                   // a packet is signed, names a codebook, carries a bundle

@@ -8,6 +8,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/caps"
 	"github.com/mythos-run/mythos/runtime/libs/codebook"
+	"github.com/mythos-run/mythos/runtime/libs/dataset"
 	"github.com/mythos-run/mythos/runtime/libs/evidence"
 	"github.com/mythos-run/mythos/runtime/libs/ir"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
@@ -66,6 +67,13 @@ func codecs() map[string]func() codec {
 		"SecretReadScope":     func() codec { return new(caps.SecretRead) },
 		"PackageRunScope":     func() codec { return new(caps.PackageRun) },
 		"PackagePublishScope": func() codec { return new(caps.PackagePublish) },
+		"RevocationList":      func() codec { return new(caps.Revocations) },
+		"TraceRef":            func() codec { return new(dataset.TraceRef) },
+		"EpisodeRef":          func() codec { return new(dataset.Episode) },
+		"DatasetQuery":        func() codec { return new(dataset.Query) },
+		"DatasetSampling":     func() codec { return new(dataset.Sampling) },
+		"DatasetStratify":     func() codec { return new(dataset.Stratify) },
+		"DatasetDef":          func() codec { return new(dataset.Def) },
 		"SigBlockEntry":       func() codec { return new(wire.SigBlockEntry) },
 		"Meta":                func() codec { return new(ir.Meta) },
 		"IRBundle":            func() codec { return new(ir.Bundle) },

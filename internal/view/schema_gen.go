@@ -210,6 +210,48 @@ func structs() []Struct {
 		{Name: "PackagePublishScope", Package: "caps", Closed: true, Fields: []Field{
 			{Num: 1, Name: "name_prefix", Type: Type{Kind: "text"}},
 		}},
+		{Name: "RevocationList", Package: "caps", Closed: true, ID: 1, Sig: 8, By: 3, Fields: []Field{
+			{Num: 1, Name: "id", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 2, Name: "schema", Const: "mythos.caps.revocations", Type: Type{Kind: "text"}},
+			{Num: 3, Name: "issuer", Type: Type{Kind: "struct", Struct: "AgentID"}},
+			{Num: 4, Name: "seq", Type: Type{Kind: "u64"}},
+			{Num: 5, Name: "issued", Type: Type{Kind: "time"}},
+			{Num: 6, Name: "next_update", Type: Type{Kind: "time"}},
+			{Num: 7, Name: "revoked", Type: Type{Kind: "list", Elem: &Type{Kind: "struct", Struct: "Hash"}}},
+			{Num: 8, Name: "signature", Type: Type{Kind: "struct", Struct: "Signature"}},
+		}},
+		{Name: "TraceRef", Package: "dataset", Fields: []Field{
+			{Num: 1, Name: "trace_blob", Type: Type{Kind: "struct", Struct: "BlobRef"}},
+			{Num: 2, Name: "receipt_ids", Type: Type{Kind: "list", Elem: &Type{Kind: "struct", Struct: "Hash"}}},
+		}},
+		{Name: "EpisodeRef", Package: "dataset", Fields: []Field{
+			{Num: 1, Name: "episode_id", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 2, Name: "trace_ref", Type: Type{Kind: "struct", Struct: "TraceRef"}},
+			{Num: 3, Name: "context_hash", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 4, Name: "outcome_hash", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 5, Name: "time_observed", Type: Type{Kind: "time"}},
+		}},
+		{Name: "DatasetQuery", Package: "dataset", Fields: []Field{
+			{Num: 1, Name: "query_id", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 2, Name: "predicate", Type: Type{Kind: "struct", Struct: "Expr"}},
+		}},
+		{Name: "DatasetSampling", Package: "dataset", Fields: []Field{
+			{Num: 1, Name: "mode", Type: Type{Kind: "u8"}},
+			{Num: 2, Name: "n", Optional: true, Type: Type{Kind: "u64"}},
+			{Num: 3, Name: "seed", Type: Type{Kind: "struct", Struct: "Hash"}},
+		}},
+		{Name: "DatasetStratify", Package: "dataset", Fields: []Field{
+			{Num: 1, Name: "key_path", Type: Type{Kind: "struct", Struct: "ExprPath"}},
+			{Num: 2, Name: "per_bucket_n", Type: Type{Kind: "u64"}},
+			{Num: 3, Name: "seed", Type: Type{Kind: "struct", Struct: "Hash"}},
+		}},
+		{Name: "DatasetDef", Package: "dataset", Fields: []Field{
+			{Num: 1, Name: "dataset_def_id", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 2, Name: "corpus_roots", Type: Type{Kind: "list", Elem: &Type{Kind: "struct", Struct: "Hash"}}},
+			{Num: 3, Name: "query", Type: Type{Kind: "struct", Struct: "DatasetQuery"}},
+			{Num: 4, Name: "sampling", Type: Type{Kind: "struct", Struct: "DatasetSampling"}},
+			{Num: 5, Name: "stratify", Optional: true, Type: Type{Kind: "struct", Struct: "DatasetStratify"}},
+		}},
 		{Name: "SigBlockEntry", Package: "wire", Fields: []Field{
 			{Num: 1, Name: "signer", Type: Type{Kind: "struct", Struct: "AgentID"}},
 			{Num: 2, Name: "sig_alg", Type: Type{Kind: "u8"}},

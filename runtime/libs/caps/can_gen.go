@@ -752,3 +752,72 @@ func (x *PackagePublish) ReadCAN(r *can.Reader) {
 	x.NamePrefix = r.Text()
 	s.Close()
 }
+
+// Revocations is the closed struct RevocationList of RFC-MYTHOS-0002.
+type Revocations struct {
+	ID         cid.Hash      // 1
+	Issuer     sig.AgentID   // 3
+	Seq        uint64        // 4
+	Issued     int64         // 5
+	NextUpdate int64         // 6
+	Revoked    []cid.Hash    // 7
+	Signature  sig.Signature // 8
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *Revocations) AppendCAN(b []byte) []byte {
+	b = append(b, "\x08\x08\x03\x01"...)
+	b = x.ID.AppendCAN(b)
+	b = append(b, "\x03\x02\x06\x17\x6d\x79\x74\x68\x6f\x73\x2e\x63\x61\x70\x73\x2e\x72\x65\x76\x6f\x63\x61\x74\x69\x6f\x6e\x73\x03\x03"...)
+	b = x.Issuer.AppendCAN(b)
+	b = append(b, "\x03\x04"...)
+	b = can.AppendUint(b, x.Seq)
+	b = append(b, "\x03\x05"...)
+	b = can.AppendInt(b, x.Issued)
+	b = append(b, "\x03\x06"...)
+	b = can.AppendInt(b, x.NextUpdate)
+	b = append(b, "\x03\x07"...)
+	b = can.AppendList(b, len(x.Revoked))
+	for i := range x.Revoked {
+		b = x.Revoked[i].AppendCAN(b)
+	}
+	b = append(b, "\x03\x08"...)
+	b = x.Signature.AppendCAN(b)
+	return b
+}
+
+// ReadCAN reads x, refusing unknown fields. BYTES alias the input.
+func (x *Revocations) ReadCAN(r *can.Reader) {
+	*x = Revocations{}
+	s := r.Struct()
+	s.Exact(1)
+	x.ID.ReadCAN(r)
+	s.Exact(2)
+	r.Schema("mythos.caps.revocations")
+	s.Exact(3)
+	x.Issuer.ReadCAN(r)
+	s.Exact(4)
+	x.Seq = r.Uint()
+	s.Exact(5)
+	x.Issued = r.Int()
+	s.Exact(6)
+	x.NextUpdate = r.Int()
+	s.Exact(7)
+	{
+		n := r.List()
+		x.Revoked = make([]cid.Hash, 0, r.Room(n, 42))
+		for ; n > 0 && r.OK(); n-- {
+			x.Revoked = append(x.Revoked, cid.Hash{})
+			x.Revoked[len(x.Revoked)-1].ReadCAN(r)
+		}
+		r.EndList()
+	}
+	s.Exact(8)
+	x.Signature.ReadCAN(r)
+	s.Close()
+}
+
+// Seal tells where x keeps its id, signature and signer.
+func (x *Revocations) Seal() sig.Seal {
+	return sig.Seal{IDField: 1, ID: &x.ID, Signer: &x.Issuer, SigField: 8, Signature: &x.Signature}
+}

@@ -16,7 +16,11 @@
 // revocation; a refusal is a *Denial that names the link and the rule. The
 // power of a chain is the meet of its links: each one must be a subset of the
 // one before (Covers), and each one is also evaluated against the concrete
-// use. Counting calls is the ledger's part: a Grant says what to spend.
+// use: a Call of a tool, a Request of any other kind, or a bare scope. Counting
+// is the ledger's part: a Grant says what to spend.
+//
+// Nothing here reads a clock, resolves a name or fetches a list: time, addresses
+// and revocation lists are handed in, so one input has one verdict.
 package caps
 
 import (
@@ -41,6 +45,7 @@ const (
 	ErrScope       fault.Code = "cap_scope"               // a scope that is wider than its parent's or does not cover the use
 	ErrConstraint  fault.Code = "cap_constraint"          // a constraint that is malformed, loosened or does not hold
 	ErrRevocation  fault.Code = "cap_revocation_required" // a link that counts only with a fresh revocation list
+	ErrRevoked     fault.Code = "cap_revoked"             // a link that its issuer, or one above, has revoked
 )
 
 // Bounds of a proof (RFC-MYTHOS-0008 §2) and of a ToolCall scope

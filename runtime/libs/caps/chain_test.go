@@ -35,7 +35,7 @@ func TestSoundChain(t *testing.T) {
 		}
 		ids = append(ids, id)
 	}
-	want := Grant{CapIDs: ids, Spend: []Count{{ids[0], 10}, {ids[1], 8}, {ids[2], 3}}}
+	want := Grant{CapIDs: ids, Spend: []Count{{ids[0], 10, 1}, {ids[1], 8, 1}, {ids[2], 3, 1}}}
 	if diff := cmp.Diff(want, g); diff != "" {
 		t.Error(diff)
 	}

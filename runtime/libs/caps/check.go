@@ -1,14 +1,16 @@
 package caps
 
 import (
+	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
-	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
-// Use is one concrete use of power.
+// Use is one use of power: a Request, or a Scope of a Kind with or without a
+// Call.
 type Use struct {
 	Kind uint8
 	// Scope is the canonical scope struct of Kind: the narrowest one that the
@@ -19,26 +21,35 @@ type Use struct {
 	// REQUIRE_CAP) Scope, constraints included, must be a subset of every
 	// link's, and nothing is charged.
 	Call *Call
+	// Request is the concrete use of any other kind; with it Kind and Scope stay
+	// empty, because it says both.
+	Request Request
 	// Subject is the executing agent: the leaf's subject must be it.
 	Subject sig.AgentID
 	// Now is in microseconds since the Unix epoch.
 	Now int64
 	// Authority reports whether a root issuer is trusted now; nil trusts nobody.
 	Authority func(sig.AgentID) bool
+	// Revocations returns the newest accepted list of an issuer, nil if there is
+	// none; nil knows no lists.
+	Revocations func(issuer sig.AgentID) *RevocationList
 }
 
 // Grant is a use that a chain allows.
 type Grant struct {
 	CapIDs []cid.Hash // root to leaf
-	// Spend is what registering the effect charges, root to leaf: one call of
-	// every link. It is empty unless the use was a call.
+	// Spend is what registering the effect charges, root to leaf: every link's
+	// count. It is empty for a bare scope and for kinds that count nothing.
 	Spend []Count
+	// Lists are the revocation lists that were looked at, root first.
+	Lists []ListUse
 }
 
-// Count is a link's limit on calls.
+// Count is a link's limit on uses, and how many this use takes.
 type Count struct {
 	CapID cid.Hash
-	Max   uint32 // max_calls
+	Max   uint32 // max_calls, max_jobs, max_runs or max_events
+	N     uint32 // at least 1
 }
 
 // Check decides whether the chain allows a use: steps 2 to 6 of
@@ -56,18 +67,43 @@ func (c *Chain) Check(u Use) (Grant, error) {
 	if d := c.checkScope(u); d != nil {
 		return Grant{}, d
 	}
-	for i := range c.links {
-		if c.links[i].cap.RevocationRequired {
-			return Grant{}, c.deny(i, RuleRevocation, ErrRevocation, "it counts only with a fresh revocation list of its issuer, and none is loaded")
-		}
+	lists, d := c.checkRevocation(u)
+	if d != nil {
+		return Grant{}, d
 	}
-	g := Grant{CapIDs: c.CapIDs()}
-	for i := range c.links {
-		if call, ok := c.links[i].scope.power.(*ToolCall); ok && u.Call != nil {
-			g.Spend = append(g.Spend, Count{c.links[i].id, call.MaxCalls})
+	g := Grant{CapIDs: c.CapIDs(), Lists: lists}
+	if n := u.spends(); n > 0 {
+		for i := range c.links {
+			g.Spend = append(g.Spend, Count{c.links[i].id, c.links[i].scope.count(), n})
 		}
 	}
 	return g, nil
+}
+
+// spends returns how many of every link's count the use takes.
+func (u Use) spends() uint32 {
+	switch {
+	case u.Request != nil:
+		return u.Request.spends()
+	case u.Call != nil:
+		return 1
+	}
+	return 0
+}
+
+// count returns the limit of a scope whose kind counts its uses, otherwise 0.
+func (s scope) count() uint32 {
+	switch p := s.power.(type) {
+	case *ToolCall:
+		return p.MaxCalls
+	case *TrainRun:
+		return p.MaxJobs
+	case *EvalRun:
+		return p.MaxRuns
+	case *CellWrite:
+		return p.MaxEvents
+	}
+	return 0
 }
 
 // CheckPrincipals performs steps 2 and 3 alone: every signature, then who
@@ -179,11 +215,34 @@ func stamp(micros int64) string {
 	return time.UnixMicro(micros).UTC().Format("2006-01-02T15:04:05.000000Z")
 }
 
+// need returns the narrowest scope that the use needs, or why it is no use.
+func (u Use) need() (scope, string) {
+	kind, payload := u.Kind, u.Scope
+	if u.Request != nil {
+		if kind != 0 || payload != nil || u.Call != nil {
+			return scope{}, "the use is said in two ways"
+		}
+		p, why := u.Request.need()
+		if why != "" {
+			return scope{}, why
+		}
+		kind, payload = p.Kind(), p.AppendCAN(nil)
+	}
+	s, err := decodeScope(kind, payload)
+	switch {
+	case err != nil:
+		return scope{}, fmt.Sprintf("the use is no scope of kind %s: %v", KindName(kind), err)
+	case u.Call != nil && kind != KindToolCall:
+		return scope{}, "a call of a tool is no use of kind " + s.rule.name
+	}
+	return s, ""
+}
+
 // checkScope goes over the links, for each over the rows of step 5.
 func (c *Chain) checkScope(u Use) *Denial {
-	use, err := decodeScope(u.Kind, u.Scope)
-	if err != nil {
-		return c.deny(0, RuleUse, ErrScope, "the use is no scope of kind %s, so nothing covers it: %v", KindName(u.Kind), err)
+	need, why := u.need()
+	if why != "" {
+		return c.deny(0, RuleUse, ErrScope, "%s, so nothing covers it", why)
 	}
 	var found map[string][]byte
 	if u.Call != nil {
@@ -193,18 +252,18 @@ func (c *Chain) checkScope(u Use) *Denial {
 		l := &c.links[i]
 		if i > 0 {
 			parent := c.links[i-1].scope
-			if err := l.scope.within(parent); err != nil {
-				return c.denyFor(i, RuleSubset, err)
+			if b := l.scope.within(parent); b != nil {
+				return c.denyFor(i, RuleSubset, b)
 			}
-			if err := l.scope.constrained(parent); err != nil {
-				return c.denyFor(i, RuleConstraintSubset, err)
+			if b := l.scope.constrained(parent); b != nil {
+				return c.denyFor(i, RuleConstraintSubset, b)
 			}
 		}
-		if err := l.scope.covers(use, u.Call); err != nil {
-			return c.denyFor(i, RuleUse, err)
+		if b := l.scope.covers(need, u); b != nil {
+			return c.denyFor(i, RuleUse, b)
 		}
-		if err := l.scope.allows(use, u.Call, found); err != nil {
-			return c.denyFor(i, RuleConstraintUse, err)
+		if b := l.scope.allows(need, u.Call, found); b != nil {
+			return c.denyFor(i, RuleConstraintUse, b)
 		}
 	}
 	return nil
@@ -212,33 +271,33 @@ func (c *Chain) checkScope(u Use) *Denial {
 
 // covers reports why s does not cover the use, constraints apart. The calls of
 // a concrete call are counted when they are spent, not here.
-func (s scope) covers(use scope, call *Call) error {
-	want, isCall := use.power.(*ToolCall)
+func (s scope) covers(need scope, u Use) *breach {
+	want, isCall := need.power.(*ToolCall)
 	have, ok := s.power.(*ToolCall)
-	if call == nil || !isCall || !ok {
-		return use.within(s)
+	if u.Call == nil || !isCall || !ok {
+		return cmp.Or(need.within(s), s.reaches(u.Request))
 	}
-	if want.ToolID != call.Tool {
-		return fault.New(ErrScope, "the use is of tool %s, the call of %s", want.ToolID, call.Tool)
+	if want.ToolID != u.Call.Tool {
+		return beyond("tool_id", fmt.Sprintf("the use is of tool %s, the call of %s", want.ToolID, u.Call.Tool))
 	}
-	if why := same("tool_id", have.ToolID, want.ToolID); why != "" {
-		return fault.New(ErrScope, "%s", why)
+	if why := unequal("tool_id", have.ToolID, want.ToolID); why != "" {
+		return beyond("tool_id", why)
 	}
 	return nil
 }
 
 // allows reports why the constraints of s deny the use.
-func (s scope) allows(use scope, call *Call, found map[string][]byte) error {
+func (s scope) allows(need scope, call *Call, found map[string][]byte) *breach {
 	switch {
 	case s.malformed != nil:
 		return s.malformed
 	case call == nil:
-		return use.constrained(s)
+		return need.constrained(s)
 	}
 	for i := range s.constraints {
 		x := &s.constraints[i]
 		if why := x.holds(call, found); why != "" {
-			return fault.New(ErrConstraint, "constraint %q: %s", x.key, why)
+			return unmet(x.key, why)
 		}
 	}
 	return nil

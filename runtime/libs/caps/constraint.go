@@ -12,7 +12,6 @@ import (
 
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
-	"github.com/mythos-run/mythos/runtime/libs/fault"
 )
 
 // The constraint keys of a ToolCall scope besides those about an argument. The
@@ -68,19 +67,23 @@ type constraint struct {
 type constraints []constraint
 
 // parseConstraints reads the closed vocabulary of RFC-MYTHOS-0008 §4.
-func parseConstraints(m map[string]string) (constraints, error) {
+func parseConstraints(m map[string]string) (constraints, *breach) {
 	if len(m) > MaxConstraints {
-		return nil, fault.New(ErrConstraint, "%d constraints, at most %d", len(m), MaxConstraints)
+		return nil, &breach{ErrConstraint, "", fmt.Sprintf("%d constraints, at most %d", len(m), MaxConstraints)}
 	}
 	out := make(constraints, 0, len(m))
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		c, why := parseConstraint(key, m[key])
 		if why != "" {
-			return nil, fault.New(ErrConstraint, "constraint %q: %s", key, why)
+			return nil, unmet(key, why)
 		}
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+func unmet(key, why string) *breach {
+	return &breach{ErrConstraint, key, fmt.Sprintf("constraint %q: %s", key, why)}
 }
 
 func parseConstraint(key, text string) (constraint, string) {
@@ -162,16 +165,16 @@ func (c *constraint) badOperand() string {
 func (c *constraint) holds(call *Call, found map[string][]byte) string {
 	switch c.key {
 	case ConstraintPackage:
-		return same("the package is", c.hash, call.Package)
+		return unequal("the package is", c.hash, call.Package)
 	case ConstraintModule:
-		return same("the module is", c.hash, call.Module)
+		return unequal("the module is", c.hash, call.Module)
 	case ConstraintRequest:
-		return same("the request is", c.hash, call.RequestHash)
+		return unequal("the request is", c.hash, call.RequestHash)
 	case ConstraintLedger:
 		if call.Ledger.IsZero() {
 			return "the ledger has no id"
 		}
-		return same("the ledger is", c.hash, call.Ledger)
+		return unequal("the ledger is", c.hash, call.Ledger)
 	case ConstraintRingMax:
 		return above("ring", c.ring, call.Ring)
 	}
@@ -206,15 +209,15 @@ func (c *constraint) admits(v []byte) bool {
 
 // within reports why child is no subset of parent: a key that was dropped, or
 // one that was loosened. New keys are allowed, they only restrict.
-func (child constraints) within(parent constraints) error {
+func (child constraints) within(parent constraints) *breach {
 	for i := range parent {
 		p := &parent[i]
 		at, ok := slices.BinarySearchFunc(child, p.key, func(c constraint, key string) int { return cmp.Compare(c.key, key) })
 		if !ok {
-			return fault.New(ErrConstraint, "constraint %q was dropped", p.key)
+			return unmet(p.key, "it was dropped")
 		}
 		if !child[at].tighter(p) {
-			return fault.New(ErrConstraint, "constraint %q was loosened", p.key)
+			return unmet(p.key, "it was loosened")
 		}
 	}
 	return nil

@@ -24,6 +24,7 @@ const (
 	RuleUse              = "use"               // the scope covers the use
 	RuleConstraintUse    = "constraint_use"    // the constraints hold for the use
 	RuleRevocation       = "revocation"        // a fresh revocation list, where one is demanded
+	RuleRevoked          = "revoked"           // no list of an issuer at or above it names it
 )
 
 // Denial is why a chain does not allow a use: which link, by which rule. It
@@ -34,6 +35,7 @@ type Denial struct {
 	Links   int      // how many the chain has
 	CapID   cid.Hash // of that link
 	Rule    string   // one of the Rule constants
+	Field   string   // of a scope: a row of RFC-MYTHOS-0008 §5 or a constraint key; or ""
 	Message string   // got and want, in words
 	Cause   error    // what lies beneath; may be nil
 }
@@ -72,11 +74,9 @@ func (c *Chain) deny(i int, rule string, code fault.Code, format string, args ..
 	}
 }
 
-// denyFor makes the denial of link i out of an error with a code and a message.
-func (c *Chain) denyFor(i int, rule string, err error) *Denial {
-	d := c.deny(i, rule, fault.CodeOf(err), "%v", err)
-	if e, ok := err.(*fault.Error); ok {
-		d.Message, d.Cause = e.Message, e.Cause
-	}
+// denyFor makes the denial of link i out of a breach.
+func (c *Chain) denyFor(i int, rule string, b *breach) *Denial {
+	d := c.deny(i, rule, b.code, "%s", b.why)
+	d.Field = b.field
 	return d
 }

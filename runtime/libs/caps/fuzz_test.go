@@ -66,15 +66,15 @@ func FuzzConstraints(f *testing.F) {
 	}
 	f.Add("arg/4:eq", "00", value(pairs{uint64(4), nil, "4", nil}))
 	f.Fuzz(func(t *testing.T, key, text string, payload []byte) {
-		list, err := parseConstraints(map[string]string{key: text})
-		if err != nil {
-			if !errors.Is(err, ErrConstraint) {
-				t.Fatal(err)
+		list, bad := parseConstraints(map[string]string{key: text})
+		if bad != nil {
+			if bad.code != ErrConstraint || bad.field != key {
+				t.Fatalf("got %+v", bad)
 			}
 			return
 		}
-		if err := list.within(list); err != nil {
-			t.Fatalf("%q = %q is no subset of itself: %v", key, text, err)
+		if b := list.within(list); b != nil {
+			t.Fatalf("%q = %q is no subset of itself: %s", key, text, b.why)
 		}
 		c := &list[0]
 		found := resolve(payload, []string{c.pointer})

@@ -12,6 +12,13 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
+// tb is what helpers need of a test, a fuzz target or a property.
+type tb interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // The cast of the tests. A power goes from authority to holder to agent to
 // executor.
 func testKey(n byte) sig.Key { return sig.NewKey([32]byte{n, 1}, "") }
@@ -99,7 +106,7 @@ func use() Use {
 }
 
 // editCall changes the ToolCall scope of a step.
-func (s *step) editCall(t testing.TB, edit func(*ToolCall)) {
+func (s *step) editCall(t tb, edit func(*ToolCall)) {
 	t.Helper()
 	x, err := decode[ToolCall](s.cap.Scope.Payload)
 	if err != nil {
@@ -111,7 +118,7 @@ func (s *step) editCall(t testing.TB, edit func(*ToolCall)) {
 }
 
 // sign makes the links. It signs whatever a step says, sense or not.
-func sign(t testing.TB, list []*step) [][]byte {
+func sign(t tb, list []*step) [][]byte {
 	t.Helper()
 	var out [][]byte
 	var last cid.Hash
@@ -129,7 +136,7 @@ func sign(t testing.TB, list []*step) [][]byte {
 	return out
 }
 
-func proofOf(t testing.TB, list []*step) *Chain {
+func proofOf(t tb, list []*step) *Chain {
 	t.Helper()
 	c, err := DecodeProof(EncodeProof(sign(t, list)))
 	if err != nil {
@@ -139,7 +146,7 @@ func proofOf(t testing.TB, list []*step) *Chain {
 }
 
 // one returns a root for the executor with the given scope, as a proof.
-func one(t testing.TB, s Scope) *Chain {
+func one(t tb, s Scope) *Chain {
 	t.Helper()
 	return proofOf(t, []*step{{by: authority(), cap: Capability{
 		Subject: executor().Agent(), NotBefore: opens, ExpiresAt: closes, Scope: s,

@@ -3,7 +3,6 @@ package caps
 import (
 	"fmt"
 	"math/bits"
-	"slices"
 	"strings"
 )
 
@@ -43,7 +42,8 @@ func valueOr(v *uint64, otherwise uint64) uint64 {
 	return *v
 }
 
-// soundNet wants hosts that soundHost accepts and ports 1..65535.
+// soundNet wants hosts that soundHost accepts, ports 1..65535 and methods as
+// HTTP writes them.
 func soundNet(x *NetConnect) string {
 	for _, h := range x.Hosts {
 		if !soundHost(h) {
@@ -55,50 +55,77 @@ func soundNet(x *NetConnect) string {
 			return fmt.Sprintf("port %d is not in 1..65535", p)
 		}
 	}
-	return ""
-}
-
-// soundHost accepts 1 to 253 bytes of a-z 0-9 . - _ : without an empty label,
-// optionally after "*."; what follows "*." ends in a label that begins with a
-// letter, so that it is a name: no wildcard stands for part of an address.
-func soundHost(h string) bool {
-	name, wild := strings.CutPrefix(h, "*.")
-	if len(h) > 253 || strings.IndexFunc(name, badHostRune) >= 0 {
-		return false
-	}
-	labels := strings.Split(name, ".")
-	if slices.Contains(labels, "") {
-		return false
-	}
-	top := labels[len(labels)-1][0]
-	return !wild || top >= 'a' && top <= 'z' && !strings.Contains(name, ":")
-}
-
-func badHostRune(c rune) bool {
-	switch {
-	case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
-		return false
-	}
-	return !strings.ContainsRune(".-_:", c)
-}
-
-// hostsWider compares sound hosts: each is covered by itself, or by "*." and
-// what follows its first label.
-func hostsWider(parent, child []string) string {
-	allowed := setOf(parent)
-	for _, c := range child {
-		label, tail, found := strings.Cut(c, ".")
-		if !allowed[c] && !(found && label != "*" && allowed["*."+tail]) {
-			return fmt.Sprintf("host %q is not allowed", c)
+	for _, m := range x.Methods {
+		if !soundMethod(m) {
+			return fmt.Sprintf("method %q is not 1 to 32 of A-Z and -", m)
 		}
 	}
 	return ""
 }
 
-// soundPath wants an absolute path without empty, "." and ".." segments.
+// soundHost accepts an address as Addr.String writes it, a name, and "*." with a
+// name behind it.
+func soundHost(h string) bool {
+	if name, wild := strings.CutPrefix(h, "*."); wild {
+		return len(h) <= maxName && soundName(name)
+	}
+	_, isAddr := ParseAddr(h)
+	return isAddr || soundName(h)
+}
+
+// maxName and maxLabel bound a name and its labels in bytes.
+const (
+	maxName  = 253
+	maxLabel = 63
+)
+
+// soundName accepts 1 to 253 bytes in labels of 1 to 63 bytes of a-z 0-9 - _, none
+// with - at an end. The last label begins with a letter: nothing that a resolver
+// could take for an address ("127.1", "0x7f000001", "010.0.0.1") is a name.
+func soundName(name string) bool {
+	if len(name) > maxName {
+		return false
+	}
+	labels := strings.Split(name, ".")
+	for _, l := range labels {
+		if len(l) < 1 || len(l) > maxLabel || l[0] == '-' || l[len(l)-1] == '-' || strings.IndexFunc(l, badNameRune) >= 0 {
+			return false
+		}
+	}
+	top := labels[len(labels)-1][0]
+	return top >= 'a' && top <= 'z'
+}
+
+func badNameRune(c rune) bool {
+	return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+}
+
+func soundMethod(m string) bool {
+	bad := func(c rune) bool { return !(c >= 'A' && c <= 'Z' || c == '-') }
+	return len(m) >= 1 && len(m) <= 32 && strings.IndexFunc(m, bad) < 0
+}
+
+// hostsWider compares sound hosts: each is covered by itself, or by "*." and
+// what follows its first label.
+func hostsWider(parent, child *NetConnect) string {
+	allowed := setOf(parent.Hosts)
+	for _, c := range child.Hosts {
+		label, tail, found := strings.Cut(c, ".")
+		if !allowed[c] && !(found && label != "*" && allowed["*."+tail]) {
+			return fmt.Sprintf("hosts %q is not allowed", c)
+		}
+	}
+	return ""
+}
+
+// soundPath wants an absolute path without empty, "." and ".." segments and
+// without NUL, at which some systems would cut it off.
 func soundPath(p string) string {
 	if p == "/" {
 		return ""
+	}
+	if strings.ContainsRune(p, 0) {
+		return fmt.Sprintf("path %q has a NUL", p)
 	}
 	rest, absolute := strings.CutPrefix(p, "/")
 	if !absolute {

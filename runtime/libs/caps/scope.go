@@ -3,6 +3,7 @@ package caps
 import (
 	"cmp"
 	"errors"
+	"fmt"
 
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
@@ -44,7 +45,7 @@ type scope struct {
 	power Power
 	// Of a ToolCall: the parsed constraints, or why they hold for nothing.
 	constraints constraints
-	malformed   error
+	malformed   *breach
 }
 
 // decodeScope strictly decodes the payload of a kind. Constraints outside the
@@ -67,34 +68,33 @@ func decodeScope(kind uint8, payload []byte) (scope, error) {
 
 // sound reports why a scope that decodes still means nothing: a path with "..",
 // a range past 2^64. It covers nothing and nothing covers it.
-func (s scope) sound() error {
+func (s scope) sound() *breach {
 	if why := s.rule.sound(s.power); why != "" {
-		return fault.New(ErrScope, "%s", why)
+		return beyond("", why)
 	}
 	return nil
 }
 
 // within reports why s is no subset of parent, constraints apart.
-func (s scope) within(parent scope) error {
+func (s scope) within(parent scope) *breach {
 	if s.rule.kind != parent.rule.kind {
-		return fault.New(ErrScope, "kind %s, not %s", s.rule.name, parent.rule.name)
+		return beyond("kind", fmt.Sprintf("kind %s, not %s", s.rule.name, parent.rule.name))
 	}
-	if err := parent.sound(); err != nil {
-		return err
+	if b := cmp.Or(parent.sound(), s.sound()); b != nil {
+		return b
 	}
-	if err := s.sound(); err != nil {
-		return err
-	}
-	if why := s.rule.wider(parent.power, s.power); why != "" {
-		return fault.New(ErrScope, "%s", why)
+	for _, row := range s.rule.rows {
+		if why := row.wider(parent.power, s.power); why != "" {
+			return beyond(row.name, why)
+		}
 	}
 	return nil
 }
 
 // constrained reports why the constraints of s are no subset of parent's.
-func (s scope) constrained(parent scope) error {
-	if err := cmp.Or(parent.malformed, s.malformed); err != nil {
-		return err
+func (s scope) constrained(parent scope) *breach {
+	if b := cmp.Or(parent.malformed, s.malformed); b != nil {
+		return b
 	}
 	return s.constraints.within(parent.constraints)
 }
@@ -111,10 +111,7 @@ func Covers(kind uint8, parent, child []byte) error {
 	if err != nil {
 		return about("the child scope", err)
 	}
-	if err := c.within(p); err != nil {
-		return err
-	}
-	return c.constrained(p)
+	return cmp.Or(c.within(p), c.constrained(p)).err()
 }
 
 // CheckScope reports whether a scope is known, decodes strictly, and means
@@ -124,10 +121,7 @@ func CheckScope(s Scope) error {
 	if err != nil {
 		return err
 	}
-	if err := x.sound(); err != nil {
-		return err
-	}
-	return x.malformed
+	return cmp.Or(x.sound(), x.malformed).err()
 }
 
 // about names the subject of an error that has none yet.

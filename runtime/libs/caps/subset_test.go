@@ -19,6 +19,11 @@ type subsetCase struct {
 
 func hostsOf(h ...string) *NetConnect { return &NetConnect{Hosts: h, Ports: []uint32{443}} }
 
+// longName returns a name of n bytes in labels of one or two letters.
+func longName(n int) string {
+	return strings.Repeat("a.", (n-1)/2) + strings.Repeat("a", n-(n-1)/2*2)
+}
+
 func subsetCases() []subsetCase {
 	a, b := hashOf("a"), hashOf("b")
 	limited := func(kv ...string) *ToolCall {
@@ -104,9 +109,30 @@ func subsetCases() []subsetCase {
 		{"NetConnect wildcard over an address", hostsOf("*.0.0.1"), hostsOf("10.0.0.1"), ErrScope},
 		{"NetConnect two wildcards", hostsOf("*.*.org"), hostsOf("*.*.org"), ErrScope},
 		{"NetConnect lowest and highest port", &NetConnect{nil, []uint32{1, 65535}, nil}, &NetConnect{nil, []uint32{65535, 1}, nil}, ""},
-		{"NetConnect every character", hostsOf("a0z9-_.b", "fe80:::1", "*.a.a", "*.a.z"), hostsOf("a0z9-_.b", "fe80:::1", "*.a.a", "*.a.z"), ""},
-		{"NetConnect longest host", hostsOf(strings.Repeat("a", 253)), hostsOf(strings.Repeat("a", 253)), ""},
-		{"NetConnect host too long", hostsOf(strings.Repeat("a", 254)), hostsOf(strings.Repeat("a", 254)), ErrScope},
+		{"NetConnect every character", hostsOf("a0z9-_.b", "0-z.z", "*.a.a", "*.a.z"), hostsOf("a0z9-_.b", "0-z.z", "*.a.a", "*.a.z"), ""},
+		{"NetConnect longest host", hostsOf(longName(253)), hostsOf(longName(253)), ""},
+		{"NetConnect host too long", hostsOf(longName(254)), hostsOf(longName(254)), ErrScope},
+		{"NetConnect wildcard too long", hostsOf("*." + longName(252)), hostsOf("*." + longName(252)), ErrScope},
+		{"NetConnect longest label", hostsOf(strings.Repeat("a", 63)), hostsOf(strings.Repeat("a", 63)), ""},
+		{"NetConnect label too long", hostsOf(strings.Repeat("a", 64)), hostsOf(strings.Repeat("a", 64)), ErrScope},
+		{"NetConnect label with - in front", hostsOf("-a.org"), hostsOf("-a.org"), ErrScope},
+		{"NetConnect label with - behind", hostsOf("a-.org"), hostsOf("a-.org"), ErrScope},
+		{"NetConnect address with a zero in front", hostsOf("010.0.0.1"), hostsOf("010.0.0.1"), ErrScope},
+		{"NetConnect short address", hostsOf("127.1"), hostsOf("127.1"), ErrScope},
+		{"NetConnect address as a number", hostsOf("2130706433"), hostsOf("2130706433"), ErrScope},
+		{"NetConnect address in hex", hostsOf("0x7f.0.0.0x1"), hostsOf("0x7f.0.0.0x1"), ErrScope},
+		{"NetConnect address not shortened", hostsOf("0:0:0:0:0:0:0:1"), hostsOf("0:0:0:0:0:0:0:1"), ErrScope},
+		{"NetConnect address in upper case", hostsOf("2001:DB8::1"), hostsOf("2001:DB8::1"), ErrScope},
+		{"NetConnect address in brackets", hostsOf("[::1]"), hostsOf("[::1]"), ErrScope},
+		{"NetConnect address with a zone", hostsOf("fe80::1%eth0"), hostsOf("fe80::1%eth0"), ErrScope},
+		{"NetConnect mapped address", hostsOf("::ffff:127.0.0.1"), hostsOf("::ffff:127.0.0.1"), ErrScope},
+		{"NetConnect mapped address in hex", hostsOf("::ffff:7f00:1"), hostsOf("::ffff:7f00:1"), ErrScope},
+		{"NetConnect name with a dot behind", hostsOf("a.org."), hostsOf("a.org."), ErrScope},
+		{"NetConnect lower-case method", &NetConnect{nil, nil, []string{"get"}}, &NetConnect{nil, nil, []string{"get"}}, ErrScope},
+		{"NetConnect empty method", &NetConnect{nil, nil, []string{""}}, &NetConnect{nil, nil, []string{""}}, ErrScope},
+		{"NetConnect longest method", &NetConnect{nil, nil, []string{strings.Repeat("A-", 16)}}, &NetConnect{nil, nil, []string{strings.Repeat("A-", 16)}}, ""},
+		{"NetConnect method too long", &NetConnect{nil, nil, []string{strings.Repeat("A", 33)}}, &NetConnect{nil, nil, []string{strings.Repeat("A", 33)}}, ErrScope},
+		{"FsRead NUL", &FsRead{"/data\x00"}, &FsRead{"/data\x00"}, ErrScope},
 		{"NetConnect empty host", hostsOf(""), hostsOf(""), ErrScope},
 		{"NetConnect wildcard over nothing", hostsOf("*."), hostsOf("*."), ErrScope},
 		{"NetConnect wildcard over an IPv6 address", hostsOf("*.a:b"), hostsOf("*.a:b"), ErrScope},
