@@ -111,7 +111,7 @@ func (r *run) heartbeat(ctx context.Context, c *call, a *register) (stop func())
 			case <-tick.C:
 				// A lease that cannot be extended still stands until it expires; the
 				// commit is what counts, and it carries the fencing token.
-				_ = r.Ledger.Extend(ctx, a.id, c.lease())
+				_ = r.Ledger.Extend(ctx, c.idem, a.id, c.lease())
 			}
 		}
 	}()

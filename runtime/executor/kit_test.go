@@ -55,6 +55,8 @@ type bench struct {
 	engine  *counter
 	clock   *testClock
 	config  executor.Config
+
+	authorityGone bool
 }
 
 // testClock is a wall clock that a test may move on.

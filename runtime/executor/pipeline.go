@@ -30,7 +30,8 @@ type call struct {
 	request     []byte // canonical ToolRequest
 	requestHash cid.Hash
 
-	told bool // OnWait was called
+	told   bool // OnWait was called
+	looked bool // the ledger was looked up
 }
 
 // finished is an effect whose receipt is durable.
@@ -180,8 +181,17 @@ func (r *run) identify(c *call) error {
 // consult looks the id up and decides: the view is committed, or one after which
 // a register may be tried. waited says that it is neither, and that the lease
 // which stood in the way may be over.
+//
+// The first look is left out where it can find nothing: a derived key holds the
+// run's id, authority and holder, so before this attempt appended the record of
+// that run nobody had an entry under it. Should another attempt at the run have
+// come since, register's compare and set refuses, and the next round does look.
 func (r *run) consult(ctx context.Context, c *call) (view ledger.View, waited bool, err error) {
 	r.step("consult")
+	if !c.looked && r.fresh && c.Key == nil {
+		c.looked = true
+		return view, false, nil
+	}
 	if view, err = r.Ledger.Lookup(ctx, c.idem); err != nil {
 		return view, false, err
 	}

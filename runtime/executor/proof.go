@@ -39,10 +39,10 @@ func (r *run) covering(use caps.Use) ([]candidate, error) {
 	var list []candidate
 	refused := true
 	for _, p := range r.proofs {
-		if !isCandidate(p, use) {
+		if !isCandidate(p.Chain(), use) {
 			continue
 		}
-		x := candidate{id: p.LeafID(), now: use.Now}
+		x := candidate{id: p.Chain().LeafID(), now: use.Now}
 		if x.grant, x.err = p.Check(use); x.err == nil {
 			if err := r.pkg.Policy().AdmitCap(use.Kind); err != nil {
 				x.err = fault.New(caps.ErrScope, "%w", err)
@@ -135,7 +135,8 @@ func (r *run) register(ctx context.Context, c *call, proofs []candidate, v ledge
 		n, previous := v.Attempt, v.RegisterID
 		x.Attempt, x.PreviousRegister = &n, &previous
 	}
-	raw, id, err := sig.Sign(&x, r.Key)
+	reg := ledger.Registration{Run: r.recordID, LeaseFor: c.lease()}
+	id, err := reg.Sign(&x, r.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -147,12 +148,12 @@ func (r *run) register(ctx context.Context, c *call, proofs []candidate, v ledge
 		if p.err != nil {
 			continue
 		}
-		spend := make([]ledger.Spend, len(p.grant.Spend))
+		reg.Spend = make([]ledger.Spend, len(p.grant.Spend))
 		for i, s := range p.grant.Spend {
-			spend[i] = ledger.Spend{CapID: s.CapID, Max: s.Max}
+			reg.Spend[i] = ledger.Spend{CapID: s.CapID, Max: s.Max}
 		}
 		r.step("register")
-		p.err = r.Ledger.Register(ctx, ledger.Registration{Body: raw, Run: r.recordID, Spend: spend, LeaseFor: c.lease()})
+		p.err = r.Ledger.Register(ctx, reg)
 		switch {
 		case p.err == nil:
 			return &register{id, *p}, nil

@@ -68,12 +68,12 @@ func (r *run) commit(ctx context.Context, c *call, a *register, done *finished, 
 		IdemID: c.idem, ToolID: c.Tool, RequestHash: c.requestHash, ResponseHash: done.hash,
 		ReceiptID: done.receiptID, Status: done.response.Status, TimeObserved: r.now(), RegisterID: &a.id,
 	}
-	raw, _, err := sig.Sign(&x, r.Key)
-	if err != nil {
+	whole := ledger.Commitment{Run: r.recordID, Receipt: done.receipt, Items: items}
+	if _, err := whole.Sign(&x, r.Key); err != nil {
 		return err
 	}
 	r.step("commit")
-	verdict, err := r.Ledger.Commit(ctx, ledger.Commitment{Body: raw, Run: r.recordID, Receipt: done.receipt, Items: items})
+	verdict, err := r.Ledger.Commit(ctx, whole)
 	if err != nil {
 		return err
 	}

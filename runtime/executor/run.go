@@ -26,12 +26,13 @@ type run struct {
 	program  *ir.Program
 	variants map[string]string
 	req      Request
-	proofs   []*caps.Chain // ascending by leaf cap id
+	proofs   []caps.Verified // ascending by leaf cap id
 
 	record    evidence.RunRecord
 	recordID  cid.Hash
 	authority cid.Hash
 	holder    cid.Hash
+	fresh     bool // this attempt has appended the run record
 
 	effects []Effect
 }
@@ -79,19 +80,26 @@ func (r *run) prepare() error {
 	if r.variants, err = r.pkg.Variants(r.req.Variants); err != nil {
 		return err
 	}
-	r.proofs = slices.Clone(r.req.Proofs)
-	slices.SortFunc(r.proofs, func(a, b *caps.Chain) int { return a.LeafID().Compare(b.LeafID()) })
-	return r.principals()
+	proofs := slices.Clone(r.req.Proofs)
+	slices.SortFunc(proofs, func(a, b *caps.Chain) int { return a.LeafID().Compare(b.LeafID()) })
+	return r.principals(proofs)
 }
 
 // principals fixes the run's one authority and one holder. Every proof must be
-// sound in shape, signatures and principals before anything is written.
-func (r *run) principals() error {
+// sound in shape, signatures and principals before anything is written. The
+// signatures need no second look in this attempt, whatever its effects are; the
+// principals and all else are checked again for each effect (covering).
+func (r *run) principals(proofs []*caps.Chain) error {
 	r.authority, r.holder = r.req.Authority, r.req.Holder
-	for i, p := range r.proofs {
-		if err := p.CheckPrincipals(r.Key.Agent(), r.trusted); err != nil {
+	for i, p := range proofs {
+		v, err := p.Verify()
+		if err == nil {
+			err = v.CheckPrincipals(r.Key.Agent(), r.trusted)
+		}
+		if err != nil {
 			return err
 		}
+		r.proofs = append(r.proofs, v)
 		authority, ok := r.Authority(p.Root(), r.pkg)
 		if !ok {
 			return fault.New(caps.ErrUntrusted, "key %s is no authority any more", p.Root().KeyID())
@@ -132,6 +140,7 @@ func (r *run) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.fresh = string(stands) == string(raw)
 	return r.adopt(stands)
 }
 

@@ -1,15 +1,17 @@
 // Package journal keeps a ledger (RFC-MYTHOS-0005 §9). Open returns the durable
-// one: SQLite in WAL mode with synchronous=FULL, behind a single writer
-// goroutine that drains its queue into one transaction and one sync, so that
-// concurrent effects share syncs and a lone one never waits for a timer.
+// one: SQLite in WAL mode with synchronous=FULL, with one writer at a time that
+// drains the queue into one transaction and one sync, so that concurrent effects
+// share syncs and a lone one never waits, for a timer or for another goroutine.
 // Memory returns one that forgets, for tests. Both run the same rules, which
 // this package applies inside the backend's transaction; what an entry means is
 // package ledger's.
 //
 // On disk a ledger is ledger.db with the log (entry), which is append-only, and
-// beside it what is no part of the log: lease (volatile lease rows), spend
-// (calls spent of each capability), object (items of at most MaxItem bytes),
-// receipt (by receipt id) and run (which record a run id has). Processes on one host take turns: the writer
+// what is no part of the log: the lease that a register began with and the items
+// of at most MaxItem bytes, receipts among them, stand in the row of the entry
+// that they came with; beside it are lease (leases that were extended), spend
+// (calls spent of each capability), item (where an item stands, by its id) and
+// run (which record a run id has). Processes on one host take turns: the writer
 // holds a lock on ledger.lock; readers are always welcome.
 package journal
 

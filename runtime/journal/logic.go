@@ -12,37 +12,60 @@ type tx interface {
 	now() int64
 	mono() (boot string, micros int64)
 	records(idem cid.Hash) ([]ledger.Record, error)
-	add(rec ledger.Record) error
-	lease(register cid.Hash) (row leaseRow, ok bool, err error)
-	setLease(register cid.Hash, row leaseRow) error
+	// add adds an entry and, beside it, what is to be found by its id; of the same
+	// id and sort the first is kept.
+	add(rec ledger.Record, beside ...kept) error
+	// addRegister adds a register with the lease that it begins with.
+	addRegister(rec ledger.Record, row leaseRow) error
+	// lease returns the lease of a register that stands at index in the log: as it
+	// was last extended, else as it began.
+	lease(register cid.Hash, index uint64) (leaseRow, error)
+	extendLease(register cid.Hash, row leaseRow) error
+	// endLease forgets that a lease was extended; the log says that it is over.
 	endLease(register cid.Hash) error
 	spent(capID cid.Hash) (uint32, error)
 	setSpent(capID cid.Hash, n uint32) error
-	addItem(it ledger.Item) error
-	addReceipt(id cid.Hash, raw []byte) error
 	run(key cid.Hash) (record []byte, ok bool, err error)
 	addRun(key cid.Hash, record []byte) error
 }
 
-// view folds an id and looks at its lease.
-func view(t tx, idem cid.Hash) (ledger.View, error) {
+// kept is an object or a receipt that stands beside the log.
+type kept struct {
+	id      cid.Hash
+	receipt bool // id is a receipt id; else the CID of data
+	data    []byte
+}
+
+// fold returns the state of an id, and where the latest register stands in the
+// log.
+func fold(t tx, idem cid.Hash) (s ledger.State, latest uint64, err error) {
 	records, err := t.records(idem)
 	if err != nil {
-		return ledger.View{}, err
+		return s, 0, err
 	}
-	s, err := ledger.Fold(records)
-	if err != nil {
-		return ledger.View{}, err
+	if s, err = ledger.Fold(records); err != nil {
+		return s, 0, err
 	}
 	if len(records) > 0 && s.IdemID != idem {
-		return ledger.View{}, fault.New(ledger.ErrCorrupt, "the entries under id %s are of id %s", idem, s.IdemID)
+		return s, 0, fault.New(ledger.ErrCorrupt, "the entries under id %s are of id %s", idem, s.IdemID)
 	}
+	for _, rec := range records {
+		if rec.Kind == ledger.KindRegister {
+			latest = rec.Index
+		}
+	}
+	return s, latest, nil
+}
+
+// view folds an id and looks at its lease.
+func view(t tx, idem cid.Hash) (ledger.View, error) {
+	s, latest, err := fold(t, idem)
 	v := ledger.View{State: s}
-	if s.Phase != ledger.Open {
-		return v, nil
+	if err != nil || s.Phase != ledger.Open {
+		return v, err
 	}
-	row, ok, err := t.lease(s.RegisterID)
-	v.LeaseExpires, v.Live = row.wall, ok && row.stands(t)
+	row, err := t.lease(s.RegisterID, latest)
+	v.LeaseExpires, v.Live = row.wall, err == nil && row.stands(t)
 	return v, err
 }
 
@@ -84,22 +107,29 @@ func beginRun(t tx, s ledger.RunStart) ([]byte, error) {
 	if err != nil || ok {
 		return record, err
 	}
-	if err := addItems(t, s.Items); err != nil {
-		return nil, err
-	}
 	if err := t.addRun(key, s.Record); err != nil {
 		return nil, err
 	}
-	return s.Record, t.add(ledger.Record{Kind: ledger.KindRunRecord, Run: s.RecordID, Body: s.Record})
+	return s.Record, t.add(ledger.Record{Kind: ledger.KindRunRecord, Run: s.RecordID, Body: s.Record}, keep(s.Items)...)
+}
+
+// registration is a register that was opened. Its signature tells all that is
+// needed to verify it, so this is done before the transaction, while others write.
+type registration struct {
+	ledger.Registration
+	register ledger.Register
+	id       cid.Hash
+}
+
+func openRegistration(r ledger.Registration) (registration, error) {
+	x, id, err := r.Open()
+	return registration{r, x, id}, err
 }
 
 // register is the compare and set of RFC-MYTHOS-0005 §3: it decides again, in
 // the transaction, what the caller decided on an older view.
-func register(t tx, r ledger.Registration) error {
-	x, id, err := ledger.OpenRegister(r.Body)
-	if err != nil {
-		return err
-	}
+func register(t tx, r registration) error {
+	x := r.register
 	v, err := view(t, x.IdemID)
 	if err != nil {
 		return err
@@ -112,7 +142,7 @@ func register(t tx, r ledger.Registration) error {
 		return fault.New(ledger.ErrInProgress, "the id is %s by register %s", v.Phase, v.RegisterID)
 	}
 	old := v.RegisterID
-	if err := v.AddRegister(x, id); err != nil {
+	if err := v.AddRegister(x, r.id); err != nil {
 		return err
 	}
 	counts, err := charge(t, r.Spend)
@@ -124,13 +154,12 @@ func register(t tx, r ledger.Registration) error {
 			return err
 		}
 	}
-	if err := t.endLease(old); err != nil {
-		return err
+	if !old.IsZero() {
+		if err := t.endLease(old); err != nil {
+			return err
+		}
 	}
-	if err := t.setLease(id, newLease(t, r.LeaseFor)); err != nil {
-		return err
-	}
-	return t.add(ledger.Record{Kind: ledger.KindRegister, Idem: x.IdemID, Run: r.Run, Body: r.Body})
+	return t.addRegister(ledger.Record{Kind: ledger.KindRegister, Idem: x.IdemID, Run: r.Run, Body: r.Body}, newLease(t, r.LeaseFor))
 }
 
 // charge returns the counts after spending one of every link, or ErrExhausted.
@@ -152,58 +181,69 @@ func charge(t tx, spend []ledger.Spend) (map[cid.Hash]uint32, error) {
 	return counts, nil
 }
 
-func extend(t tx, register cid.Hash, forMicros int64) error {
-	if _, ok, err := t.lease(register); err != nil || !ok {
-		if err == nil {
-			err = fault.New(ledger.ErrEntry, "register %s holds no lease", register)
-		}
+func extend(t tx, idem, register cid.Hash, forMicros int64) error {
+	s, _, err := fold(t, idem)
+	switch {
+	case err != nil:
 		return err
+	case s.Phase != ledger.Open || s.RegisterID != register:
+		return fault.New(ledger.ErrEntry, "register %s holds no lease", register)
 	}
-	return t.setLease(register, newLease(t, forMicros))
+	return t.extendLease(register, newLease(t, forMicros))
 }
 
-func commit(t tx, c ledger.Commitment) (ledger.Verdict, error) {
-	idem, err := ledger.IdemOf(ledger.KindCommit, c.Body)
+// commitment is a commit that was decoded, with a receipt and items that are
+// what they are named by. Who must have signed it only the log tells.
+type commitment struct {
+	ledger.Commitment
+	commit ledger.Commit
+}
+
+func openCommitment(c ledger.Commitment) (commitment, error) {
+	x, _, err := ledger.DecodeCommit(c.Body)
 	if err != nil {
-		return 0, err
-	}
-	v, err := view(t, idem)
-	if err != nil {
-		return 0, err
-	}
-	x, verdict, err := v.Offer(c.Body)
-	if err != nil || verdict == ledger.Dropped {
-		return verdict, err
+		return commitment{}, err
 	}
 	if id, err := cid.Without(c.Receipt, 1, 11); err != nil || id != x.ReceiptID {
-		return 0, fault.New(ledger.ErrEntry, "the commit names receipt %s, its receipt is another", x.ReceiptID)
+		return commitment{}, fault.New(ledger.ErrEntry, "the commit names receipt %s, its receipt is another", x.ReceiptID)
 	}
-	if err := addItems(t, c.Items); err != nil {
+	return commitment{c, x}, checkItems(c.Items)
+}
+
+func commit(t tx, c commitment) (ledger.Verdict, error) {
+	s, _, err := fold(t, c.commit.IdemID)
+	if err != nil {
 		return 0, err
 	}
-	if err := t.addReceipt(x.ReceiptID, c.Receipt); err != nil {
-		return 0, err
+	x, verdict, err := c.Offer(&s)
+	if err != nil || verdict == ledger.Dropped {
+		return verdict, err
 	}
 	if verdict == ledger.Applied {
 		if err := t.endLease(*x.RegisterID); err != nil {
 			return 0, err
 		}
 	}
-	return verdict, t.add(ledger.Record{Kind: ledger.KindCommit, Idem: idem, Run: c.Run, Body: c.Body})
+	rec := ledger.Record{Kind: ledger.KindCommit, Idem: x.IdemID, Run: c.Run, Body: c.Body}
+	return verdict, t.add(rec, append(keep(c.Items), kept{x.ReceiptID, true, c.Receipt})...)
 }
 
-func addItems(t tx, items []ledger.Item) error {
+func checkItems(items []ledger.Item) error {
 	for _, it := range items {
 		if cid.Sum(it.Data) != it.CID {
 			return fault.New(ledger.ErrEntry, "an item's bytes are not %s", it.CID)
 		}
 	}
-	for _, it := range items {
-		if err := t.addItem(it); err != nil {
-			return err
-		}
-	}
 	return nil
+}
+
+// keep says that items stand beside an entry; checkItems has passed them.
+func keep(items []ledger.Item) []kept {
+	var out []kept
+	for _, it := range items {
+		out = append(out, kept{it.CID, false, it.Data})
+	}
+	return out
 }
 
 func resolve(t tx, body []byte, run cid.Hash, byOperator bool) error {
@@ -247,10 +287,7 @@ func diverge(t tx, body []byte, run cid.Hash) (ledger.Verdict, error) {
 
 // seal keeps the seal as an object too, so that its CID finds it.
 func seal(t tx, body []byte, run cid.Hash) error {
-	if err := t.addItem(ledger.Item{CID: cid.Sum(body), Data: body}); err != nil {
-		return err
-	}
-	return t.add(ledger.Record{Kind: ledger.KindRunSeal, Run: run, Body: body})
+	return t.add(ledger.Record{Kind: ledger.KindRunSeal, Run: run, Body: body}, kept{cid.Sum(body), false, body})
 }
 
 // matches reports whether rec passes f.

@@ -18,7 +18,8 @@ type InMemory struct {
 
 	mu      sync.Mutex
 	log     []ledger.Record
-	leases  map[cid.Hash]leaseRow
+	begun   map[uint64]leaseRow   // by index of the register
+	leases  map[cid.Hash]leaseRow // those that were extended
 	spends  map[cid.Hash]uint32
 	objects map[cid.Hash][]byte
 	runs    map[cid.Hash][]byte
@@ -28,7 +29,7 @@ type InMemory struct {
 // Memory returns an empty in-memory ledger.
 func Memory(clock func() time.Time) *InMemory {
 	return &InMemory{
-		clock: clock, leases: map[cid.Hash]leaseRow{}, spends: map[cid.Hash]uint32{},
+		clock: clock, begun: map[uint64]leaseRow{}, leases: map[cid.Hash]leaseRow{}, spends: map[cid.Hash]uint32{},
 		objects: map[cid.Hash][]byte{}, runs: map[cid.Hash][]byte{}, receipt: map[cid.Hash][]byte{},
 	}
 }
@@ -52,19 +53,35 @@ func (t memoryTx) records(idem cid.Hash) ([]ledger.Record, error) {
 	return out, nil
 }
 
-func (t memoryTx) add(rec ledger.Record) error {
+func (t memoryTx) add(rec ledger.Record, beside ...kept) error {
 	rec.Index, rec.Time = uint64(len(t.m.log)), t.now()
 	rec.Body = slices.Clone(rec.Body)
 	t.m.log = append(t.m.log, rec)
+	for _, k := range beside {
+		to := t.m.objects
+		if k.receipt {
+			to = t.m.receipt
+		}
+		if _, ok := to[k.id]; !ok {
+			to[k.id] = slices.Clone(k.data)
+		}
+	}
 	return nil
 }
 
-func (t memoryTx) lease(register cid.Hash) (leaseRow, bool, error) {
-	e, ok := t.m.leases[register]
-	return e, ok, nil
+func (t memoryTx) addRegister(rec ledger.Record, row leaseRow) error {
+	t.m.begun[uint64(len(t.m.log))] = row
+	return t.add(rec)
 }
 
-func (t memoryTx) setLease(register cid.Hash, row leaseRow) error {
+func (t memoryTx) lease(register cid.Hash, index uint64) (leaseRow, error) {
+	if row, ok := t.m.leases[register]; ok {
+		return row, nil
+	}
+	return t.m.begun[index], nil
+}
+
+func (t memoryTx) extendLease(register cid.Hash, row leaseRow) error {
 	t.m.leases[register] = row
 	return nil
 }
@@ -78,16 +95,6 @@ func (t memoryTx) spent(capID cid.Hash) (uint32, error) { return t.m.spends[capI
 
 func (t memoryTx) setSpent(capID cid.Hash, n uint32) error {
 	t.m.spends[capID] = n
-	return nil
-}
-
-func (t memoryTx) addItem(it ledger.Item) error {
-	t.m.objects[it.CID] = slices.Clone(it.Data)
-	return nil
-}
-
-func (t memoryTx) addReceipt(id cid.Hash, raw []byte) error {
-	t.m.receipt[id] = slices.Clone(raw)
 	return nil
 }
 
@@ -112,8 +119,11 @@ func (m *InMemory) do(ctx context.Context, fn func(tx) error) error {
 }
 
 // BeginRun implements ledger.Store.
-func (m *InMemory) BeginRun(ctx context.Context, s ledger.RunStart) ([]byte, error) {
-	return result(m.do, ctx, func(t tx) ([]byte, error) { return beginRun(t, s) })
+func (m *InMemory) BeginRun(ctx context.Context, start ledger.RunStart) ([]byte, error) {
+	if err := checkItems(start.Items); err != nil {
+		return nil, err
+	}
+	return result(m.do, ctx, func(t tx) ([]byte, error) { return beginRun(t, start) })
 }
 
 // FindRun implements ledger.Store.
@@ -128,17 +138,25 @@ func (m *InMemory) Lookup(ctx context.Context, idem cid.Hash) (ledger.View, erro
 
 // Register implements ledger.Store.
 func (m *InMemory) Register(ctx context.Context, r ledger.Registration) error {
-	return m.do(ctx, func(t tx) error { return register(t, r) })
+	opened, err := openRegistration(r)
+	if err != nil {
+		return err
+	}
+	return m.do(ctx, func(t tx) error { return register(t, opened) })
 }
 
 // Extend implements ledger.Store.
-func (m *InMemory) Extend(ctx context.Context, register cid.Hash, forMicros int64) error {
-	return m.do(ctx, func(t tx) error { return extend(t, register, forMicros) })
+func (m *InMemory) Extend(ctx context.Context, idem, register cid.Hash, forMicros int64) error {
+	return m.do(ctx, func(t tx) error { return extend(t, idem, register, forMicros) })
 }
 
 // Commit implements ledger.Store.
 func (m *InMemory) Commit(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
-	return result(m.do, ctx, func(t tx) (ledger.Verdict, error) { return commit(t, c) })
+	opened, err := openCommitment(c)
+	if err != nil {
+		return 0, err
+	}
+	return result(m.do, ctx, func(t tx) (ledger.Verdict, error) { return commit(t, opened) })
 }
 
 // Resolve implements ledger.Store.

@@ -75,7 +75,7 @@ func openLocked(o Options, lock *writerLock) (*SQLite, error) {
 	if err := t.resume(); err != nil {
 		return nil, errors.Join(openError(path, err), s.Close(), conn.Close())
 	}
-	s.lock, s.writer = lock, startWriter(t)
+	s.lock, s.writer = lock, newWriter(t)
 	return s, nil
 }
 
@@ -123,14 +123,20 @@ const (
 	busyTimeout = 5 * time.Second // for a reader's or a checkpoint's short locks
 )
 
+// schema touches few pages in a transaction, since each goes to the write-ahead
+// log whole; pages are small for the same reason. One table grows, and only what
+// is looked up by a hash has an index.
+//
+// entry is the log, with what stands beside it but came with it: wall, boot and
+// mono are the lease that a register began with, kept is the bytes of its items
+// one after the other, which table item finds.
 const schema = `
-CREATE TABLE entry (seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, idem BLOB, run BLOB, time INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
-CREATE INDEX entry_idem ON entry (idem) WHERE idem IS NOT NULL;
-CREATE INDEX entry_run ON entry (run) WHERE run IS NOT NULL;
+CREATE TABLE entry (seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, idem BLOB, run BLOB, time INTEGER NOT NULL, body BLOB NOT NULL, wall INTEGER, boot TEXT, mono INTEGER, kept BLOB) STRICT;
+CREATE INDEX entry_idem ON entry (idem);
+CREATE INDEX entry_run ON entry (run);
 CREATE TABLE lease (register BLOB PRIMARY KEY, wall INTEGER NOT NULL, boot TEXT NOT NULL, mono INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE spend (cap BLOB PRIMARY KEY, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE object (cid BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT;
-CREATE TABLE receipt (id BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE item (id BLOB NOT NULL, receipt INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (id, receipt)) STRICT, WITHOUT ROWID;
 CREATE TABLE run (key BLOB PRIMARY KEY, record BLOB NOT NULL) STRICT;
 `
 
@@ -145,7 +151,8 @@ func prepareWriter(conn *sqlite.Conn) error {
 		return err
 	}
 	for _, pragma := range []string{
-		"journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000", "trusted_schema=OFF", "cell_size_check=ON",
+		"page_size=1024", // in a new file
+		"journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=16000", "trusted_schema=OFF", "cell_size_check=ON",
 	} {
 		if err := sqlitex.ExecuteTransient(conn, "PRAGMA "+pragma, nil); err != nil {
 			return err
@@ -281,6 +288,9 @@ func (s *SQLite) write(ctx context.Context, fn func(tx) error) error {
 
 // BeginRun implements ledger.Store.
 func (s *SQLite) BeginRun(ctx context.Context, start ledger.RunStart) ([]byte, error) {
+	if err := checkItems(start.Items); err != nil {
+		return nil, err
+	}
 	return result(s.write, ctx, func(t tx) ([]byte, error) { return beginRun(t, start) })
 }
 
@@ -296,17 +306,25 @@ func (s *SQLite) Lookup(ctx context.Context, idem cid.Hash) (ledger.View, error)
 
 // Register implements ledger.Store.
 func (s *SQLite) Register(ctx context.Context, r ledger.Registration) error {
-	return s.write(ctx, func(t tx) error { return register(t, r) })
+	opened, err := openRegistration(r)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(t tx) error { return register(t, opened) })
 }
 
 // Extend implements ledger.Store.
-func (s *SQLite) Extend(ctx context.Context, register cid.Hash, forMicros int64) error {
-	return s.write(ctx, func(t tx) error { return extend(t, register, forMicros) })
+func (s *SQLite) Extend(ctx context.Context, idem, register cid.Hash, forMicros int64) error {
+	return s.write(ctx, func(t tx) error { return extend(t, idem, register, forMicros) })
 }
 
 // Commit implements ledger.Store.
 func (s *SQLite) Commit(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
-	return result(s.write, ctx, func(t tx) (ledger.Verdict, error) { return commit(t, c) })
+	opened, err := openCommitment(c)
+	if err != nil {
+		return 0, err
+	}
+	return result(s.write, ctx, func(t tx) (ledger.Verdict, error) { return commit(t, opened) })
 }
 
 // Resolve implements ledger.Store.
@@ -329,7 +347,7 @@ func (s *SQLite) Seal(ctx context.Context, body []byte, run cid.Hash) error {
 func (s *SQLite) Object(ctx context.Context, id cid.Hash) ([]byte, error) {
 	var data []byte
 	err := s.read(ctx, func(tx) (err error) {
-		data, err = s.reads.blob("SELECT data FROM object WHERE cid = ?", id)
+		data, err = s.reads.find(id, false)
 		return err
 	})
 	if err == nil && cid.Sum(data) != id {
@@ -343,7 +361,7 @@ func (s *SQLite) Object(ctx context.Context, id cid.Hash) ([]byte, error) {
 func (s *SQLite) Receipt(ctx context.Context, id cid.Hash) ([]byte, error) {
 	var body []byte
 	err := s.read(ctx, func(tx) (err error) {
-		body, err = s.reads.blob("SELECT body FROM receipt WHERE id = ?", id)
+		body, err = s.reads.find(id, true)
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -80,11 +82,14 @@ func readRecord(stmt *sqlite.Stmt) ledger.Record {
 	return rec
 }
 
+// records sorts by itself: with ORDER BY, SQLite compiles the statement anew each
+// time its parameter is bound, which takes longer than all the rest of a look-up.
 func (t *sqliteTx) records(idem cid.Hash) ([]ledger.Record, error) {
 	var out []ledger.Record
-	err := t.query(columns+"WHERE idem = ? ORDER BY seq",
+	err := t.query(columns+"WHERE idem = ?",
 		func(s *sqlite.Stmt) { s.BindBytes(1, idem[:]) },
 		func(s *sqlite.Stmt) { out = append(out, readRecord(s)) })
+	slices.SortFunc(out, func(a, b ledger.Record) int { return cmp.Compare(a.Index, b.Index) })
 	return out, err
 }
 
@@ -111,14 +116,80 @@ func (t *sqliteTx) page(after int64, f ledger.Filter) ([]ledger.Record, error) {
 	return out, err
 }
 
-func (t *sqliteTx) add(rec ledger.Record) error {
+const (
+	insertEntry    = "INSERT INTO entry (kind, idem, run, time, body, kept) VALUES (?, ?, ?, ?, ?, ?)"
+	insertRegister = "INSERT INTO entry (kind, idem, run, time, body, wall, boot, mono) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+	insertItem     = "INSERT INTO item (id, receipt, seq, at, size) VALUES (?, ?, ?, ?, ?)"
+)
+
+// add packs what stands beside the entry into its row, so that a commit grows one
+// table and not several.
+func (t *sqliteTx) add(rec ledger.Record, beside ...kept) error {
+	fresh, err := t.missing(beside)
+	if err != nil {
+		return err
+	}
+	var pack []byte
+	for _, k := range fresh {
+		pack = append(pack, k.data...)
+	}
+	err = t.exec(insertEntry, func(s *sqlite.Stmt) {
+		t.bindEntry(s, rec)
+		s.BindBytes(6, pack)
+	})
+	if err != nil {
+		return err
+	}
+	seq, at := t.conn.LastInsertRowID(), 0
+	for _, k := range fresh {
+		err := t.exec(insertItem, func(s *sqlite.Stmt) {
+			bindKept(s, k)
+			s.BindInt64(3, seq)
+			s.BindInt64(4, int64(at))
+			s.BindInt64(5, int64(len(k.data)))
+		})
+		if err != nil {
+			return err
+		}
+		at += len(k.data)
+	}
+	return nil
+}
+
+// missing returns those that are not kept yet, each once.
+func (t *sqliteTx) missing(all []kept) (fresh []kept, err error) {
+	for _, k := range all {
+		again := slices.ContainsFunc(fresh, func(f kept) bool { return f.id == k.id && f.receipt == k.receipt })
+		if err == nil && !again {
+			err = t.query("SELECT 1 FROM item WHERE id = ? AND receipt = ?",
+				func(s *sqlite.Stmt) { bindKept(s, k) },
+				func(*sqlite.Stmt) { again = true })
+		}
+		if !again {
+			fresh = append(fresh, k)
+		}
+	}
+	return fresh, err
+}
+
+func bindKept(s *sqlite.Stmt, k kept) {
+	s.BindBytes(1, k.id[:])
+	s.BindBool(2, k.receipt)
+}
+
+func (t *sqliteTx) bindEntry(s *sqlite.Stmt, rec ledger.Record) {
 	t.last = max(t.last, t.now())
-	return t.exec("INSERT INTO entry (kind, idem, run, time, body) VALUES (?, ?, ?, ?, ?)", func(s *sqlite.Stmt) {
-		s.BindInt64(1, int64(rec.Kind))
-		bindHash(s, 2, rec.Idem)
-		bindHash(s, 3, rec.Run)
-		s.BindInt64(4, t.last)
-		s.BindBytes(5, rec.Body)
+	s.BindInt64(1, int64(rec.Kind))
+	bindHash(s, 2, rec.Idem)
+	bindHash(s, 3, rec.Run)
+	s.BindInt64(4, t.last)
+	s.BindBytes(5, rec.Body)
+}
+
+func (t *sqliteTx) addRegister(rec ledger.Record, row leaseRow) error {
+	return t.exec(insertRegister, func(s *sqlite.Stmt) {
+		t.bindEntry(s, rec)
+		bindLease(s, 6, row)
 	})
 }
 
@@ -130,20 +201,27 @@ func bindHash(s *sqlite.Stmt, i int, h cid.Hash) {
 	s.BindBytes(i, h[:])
 }
 
-func (t *sqliteTx) lease(register cid.Hash) (row leaseRow, ok bool, err error) {
-	err = t.query("SELECT wall, boot, mono FROM lease WHERE register = ?",
-		func(s *sqlite.Stmt) { s.BindBytes(1, register[:]) },
-		func(s *sqlite.Stmt) { row, ok = leaseRow{s.ColumnInt64(0), s.ColumnText(1), s.ColumnInt64(2)}, true })
-	return row, ok, err
+func (t *sqliteTx) lease(register cid.Hash, index uint64) (row leaseRow, err error) {
+	err = t.query("SELECT wall, boot, mono FROM lease WHERE register = ?1 UNION ALL SELECT wall, boot, mono FROM entry WHERE seq = ?2 AND NOT EXISTS (SELECT 1 FROM lease WHERE register = ?1)",
+		func(s *sqlite.Stmt) {
+			s.BindBytes(1, register[:])
+			s.BindInt64(2, int64(index)+1)
+		},
+		func(s *sqlite.Stmt) { row = leaseRow{s.ColumnInt64(0), s.ColumnText(1), s.ColumnInt64(2)} })
+	return row, err
 }
 
-func (t *sqliteTx) setLease(register cid.Hash, row leaseRow) error {
+func (t *sqliteTx) extendLease(register cid.Hash, row leaseRow) error {
 	return t.exec("INSERT OR REPLACE INTO lease (register, wall, boot, mono) VALUES (?, ?, ?, ?)", func(s *sqlite.Stmt) {
 		s.BindBytes(1, register[:])
-		s.BindInt64(2, row.wall)
-		s.BindText(3, row.boot)
-		s.BindInt64(4, row.mono)
+		bindLease(s, 2, row)
 	})
+}
+
+func bindLease(s *sqlite.Stmt, i int, row leaseRow) {
+	s.BindInt64(i, row.wall)
+	s.BindText(i+1, row.boot)
+	s.BindInt64(i+2, row.mono)
 }
 
 func (t *sqliteTx) endLease(register cid.Hash) error {
@@ -164,25 +242,11 @@ func (t *sqliteTx) setSpent(capID cid.Hash, n uint32) error {
 	})
 }
 
-func (t *sqliteTx) addItem(it ledger.Item) error {
-	return t.exec("INSERT OR IGNORE INTO object (cid, data) VALUES (?, ?)", func(s *sqlite.Stmt) {
-		s.BindBytes(1, it.CID[:])
-		s.BindBytes(2, it.Data)
-	})
-}
-
-func (t *sqliteTx) addReceipt(id cid.Hash, raw []byte) error {
-	return t.exec("INSERT OR IGNORE INTO receipt (id, body) VALUES (?, ?)", func(s *sqlite.Stmt) {
-		s.BindBytes(1, id[:])
-		s.BindBytes(2, raw)
-	})
-}
-
-// blob returns the one column of the one row that a query finds by a hash.
-func (t *sqliteTx) blob(query string, id cid.Hash) (data []byte, err error) {
+// find returns the bytes that are kept under an id.
+func (t *sqliteTx) find(id cid.Hash, receipt bool) (data []byte, err error) {
 	found := false
-	err = t.query(query,
-		func(s *sqlite.Stmt) { s.BindBytes(1, id[:]) },
+	err = t.query("SELECT substr(kept, at + 1, size) FROM item JOIN entry USING (seq) WHERE id = ? AND receipt = ?",
+		func(s *sqlite.Stmt) { bindKept(s, kept{id: id, receipt: receipt}) },
 		func(s *sqlite.Stmt) { data, found = column(s, 0), true })
 	if err == nil && !found {
 		err = noObject(id)

@@ -26,25 +26,29 @@ type operation struct {
 	done    chan struct{}
 }
 
-// writer owns the writing connection. One goroutine takes the first queued
-// operation, drains what else is queued without waiting, runs all of it in one
-// transaction, commits with one sync, then wakes every caller. While a sync
-// runs the next batch forms.
+// writer owns the writing connection. Whoever waits for an operation takes the
+// turn when it is free, drains what is queued without waiting, runs all of it in
+// one transaction, commits with one sync, then wakes every caller of the batch.
+// While a sync runs the next batch forms. A lone caller does all of it in its own
+// goroutine: handing over to another one and back takes as long as a sync on a
+// good disk.
 type writer struct {
-	queue   chan *operation
+	queue chan *operation
+	turn  chan struct{} // holds one token while somebody has the turn
+	tx    *sqliteTx     // of who has the turn
+
+	mu      sync.RWMutex // guards closed against sends on queue
+	closed  bool
 	stopped chan struct{}
-	tx      *sqliteTx
 
-	mu     sync.RWMutex // guards closed against sends on queue
-	closed bool
-
-	dead error // set by the loop after an error that leaves durability unknown
+	dead error // set after an error that leaves durability unknown; of who has the turn
 }
 
-func startWriter(t *sqliteTx) *writer {
-	w := &writer{queue: make(chan *operation, maxBatch), stopped: make(chan struct{}), tx: t}
-	go w.loop()
-	return w
+func newWriter(t *sqliteTx) *writer {
+	return &writer{
+		queue: make(chan *operation, maxBatch), turn: make(chan struct{}, 1), tx: t,
+		stopped: make(chan struct{}),
+	}
 }
 
 // do queues fn and waits until its transaction is durable. Once queued it is
@@ -55,8 +59,15 @@ func (w *writer) do(ctx context.Context, fn func(tx) error) error {
 	if err := w.send(ctx, op); err != nil {
 		return err
 	}
-	<-op.done
-	return op.err
+	for {
+		select {
+		case <-op.done:
+			return op.err
+		case w.turn <- struct{}{}:
+			w.serve()
+			<-w.turn
+		}
+	}
 }
 
 func (w *writer) send(ctx context.Context, op *operation) error {
@@ -76,40 +87,43 @@ func (w *writer) send(ctx context.Context, op *operation) error {
 	}
 }
 
+// close serves what is queued and keeps the turn.
 func (w *writer) close() error {
 	w.mu.Lock()
 	first := !w.closed
-	if first {
-		w.closed = true
-		close(w.queue)
-	}
+	w.closed = true
 	w.mu.Unlock()
-	<-w.stopped
 	if !first {
+		<-w.stopped
 		return nil
+	}
+	defer close(w.stopped)
+	w.turn <- struct{}{}
+	for w.serve() {
 	}
 	return w.tx.conn.Close()
 }
 
-func (w *writer) loop() {
-	defer close(w.stopped)
-	for first := range w.queue {
-		batch := append(make([]*operation, 0, 16), first)
-		for more := true; more && len(batch) < maxBatch; {
-			select {
-			case op, ok := <-w.queue:
-				if more = ok; ok {
-					batch = append(batch, op)
-				}
-			default:
-				more = false
-			}
-		}
-		w.commit(batch)
-		for _, op := range batch {
-			close(op.done)
+// serve runs one batch of what is queued, and reports whether there was any. Its
+// caller has the turn.
+func (w *writer) serve() bool {
+	var batch []*operation
+	for more := true; more && len(batch) < maxBatch; {
+		select {
+		case op := <-w.queue:
+			batch = append(batch, op)
+		default:
+			more = false
 		}
 	}
+	if len(batch) == 0 {
+		return false
+	}
+	w.commit(batch)
+	for _, op := range batch {
+		close(op.done)
+	}
+	return true
 }
 
 // commit runs a batch as one transaction. A rule that refuses its operation

@@ -48,7 +48,7 @@ var Owner = sig.NewKey([32]byte{1}, "owner")
 
 // Effect makes the signed entries of one idempotency id.
 type Effect struct {
-	T     *testing.T
+	T     testing.TB
 	Tool  cid.Hash
 	Key   []byte
 	Retry ledger.Retry
@@ -56,7 +56,7 @@ type Effect struct {
 }
 
 // NewEffect returns an Effect by Owner whose id is made from name.
-func NewEffect(t *testing.T, name string, retry ledger.Retry) *Effect {
+func NewEffect(t testing.TB, name string, retry ledger.Retry) *Effect {
 	return &Effect{T: t, Tool: cid.Sum([]byte("tool")), Key: []byte(name), Retry: retry, By: Owner}
 }
 
@@ -124,6 +124,8 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) ledger.Store) {
 		"every link is spent":             testSpend,
 		"runs are unique":                 testRuns,
 		"bad entries leave nothing":       testBadEntries,
+		"items of every size":             testItems,
+		"a note covers what was signed":   testOwn,
 		"one of many registers wins":      testRace,
 		"records come in order":           testRecords,
 	} {
@@ -234,7 +236,7 @@ func testLease(s suite) {
 	raw, _ := e.Register(s.view(e).State, "request")
 	s.want(s.Register(context.Background(), ledger.Registration{Body: raw, LeaseFor: lease}), ledger.ErrInProgress)
 	s.clock.Advance(9 * time.Second)
-	s.ok(s.Extend(context.Background(), first, lease))
+	s.ok(s.Extend(context.Background(), e.Idem(), first, lease))
 	s.clock.Advance(9 * time.Second)
 	if !s.view(e).Live {
 		s.t.Fatal("the extended lease does not stand")
@@ -244,9 +246,12 @@ func testLease(s suite) {
 		s.t.Fatal("the lease stands at its expiry")
 	}
 	second := s.register(e)
-	s.want(s.Extend(context.Background(), first, lease), ledger.ErrEntry)
+	s.want(s.Extend(context.Background(), e.Idem(), first, lease), ledger.ErrEntry)
+	if v := s.view(e); !v.Live || v.LeaseExpires != s.clock.Now().UnixMicro()+lease {
+		s.t.Fatal("the second register's lease does not stand by itself")
+	}
 	s.commit(e.Commit(second, "request", "answer"), ledger.Applied)
-	s.want(s.Extend(context.Background(), second, lease), ledger.ErrEntry)
+	s.want(s.Extend(context.Background(), e.Idem(), second, lease), ledger.ErrEntry)
 }
 
 func testDoubt(s suite) {
@@ -432,68 +437,5 @@ func testBadEntries(s suite) {
 	}
 	if n := s.count(); n != 1 {
 		s.t.Errorf("%d entries, want 1", n)
-	}
-}
-
-func testRace(s suite) {
-	const callers = 32
-	var wg sync.WaitGroup
-	errs := make([]error, callers)
-	e := NewEffect(s.t, "k", ledger.Pure)
-	for i := range callers {
-		by := *e
-		by.By = sig.NewKey([32]byte{2, byte(i)}, "")
-		raw, _ := by.Register(ledger.State{}, "request")
-		wg.Go(func() {
-			errs[i] = s.Register(context.Background(), ledger.Registration{Body: raw, LeaseFor: lease})
-		})
-	}
-	wg.Wait()
-	won := 0
-	for _, err := range errs {
-		if err == nil {
-			won++
-			continue
-		}
-		s.want(err, ledger.ErrInProgress)
-	}
-	if won != 1 || s.count(ledger.KindRegister) != 1 {
-		s.t.Errorf("%d registers won, %d stored, want 1", won, s.count(ledger.KindRegister))
-	}
-}
-
-func testRecords(s suite) {
-	run := cid.Sum([]byte("run"))
-	const n = 1200
-	for i := range n {
-		e := NewEffect(s.t, fmt.Sprint("k", i), ledger.Pure)
-		raw, _ := e.Register(ledger.State{}, "request")
-		reg := ledger.Registration{Body: raw, LeaseFor: lease}
-		if i%3 == 0 {
-			reg.Run = run
-		}
-		if i%5 != 0 || i == 0 {
-			continue
-		}
-		s.ok(s.Register(context.Background(), reg))
-	}
-	next := uint64(0)
-	for rec, err := range s.Records(context.Background(), ledger.Filter{}) {
-		s.ok(err)
-		if rec.Index != next {
-			s.t.Fatalf("index %d, want %d", rec.Index, next)
-		}
-		next++
-	}
-	inRun := 0
-	for rec, err := range s.Records(context.Background(), ledger.Filter{Run: &run}) {
-		s.ok(err)
-		if rec.Run != run {
-			s.t.Fatal("a record of another run")
-		}
-		inRun++
-	}
-	if next != n/5-1 || inRun != n/15-1 {
-		s.t.Errorf("%d records, %d of the run", next, inRun)
 	}
 }

@@ -374,6 +374,44 @@ func TestNoCallsLeft(t *testing.T) {
 	}
 }
 
+// TestVerifiedOnce: a verified chain is checked for every use as any chain is, and
+// one with a forged link is never verified.
+func TestVerifiedOnce(t *testing.T) {
+	c := proofOf(t, steps())
+	v, err := c.Verify()
+	if err != nil || v.Chain() != c {
+		t.Fatal(err)
+	}
+	for name, edit := range map[string]func(*Use){
+		"good":         func(*Use) {},
+		"expired":      func(u *Use) { u.Now = closes },
+		"early":        func(u *Use) { u.Now = opens - 1 },
+		"subject":      func(u *Use) { u.Subject = stranger().Agent() },
+		"no authority": func(u *Use) { u.Authority = nil },
+		"good again":   func(*Use) {},
+	} {
+		u := use()
+		edit(&u)
+		_, want := c.Check(u)
+		_, got := v.Check(u)
+		if fault.CodeOf(got) != fault.CodeOf(want) || (got == nil) != (want == nil) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+	links := sign(t, steps())
+	links[1] = bytes.Clone(links[1])
+	links[1][len(links[1])-1] ^= 1
+	forged, err := DecodeProof(EncodeProof(links))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err = forged.Verify()
+	wantDenial(t, err, ErrSignature, 1, RuleSignature)
+	if v.Chain() != nil {
+		t.Error("a forged chain counts as verified")
+	}
+}
+
 func TestCheckPrincipals(t *testing.T) {
 	list := steps()
 	list[2].cap.ExpiresAt = opens + 1 // long over: not what this asks

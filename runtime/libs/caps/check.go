@@ -56,7 +56,34 @@ type Count struct {
 // RFC-MYTHOS-0008 §3, in that order. It is a pure function; an error is a
 // *Denial and is final for these inputs.
 func (c *Chain) Check(u Use) (Grant, error) {
-	if err := c.CheckPrincipals(u.Subject, u.Authority); err != nil {
+	v, err := c.Verify()
+	if err != nil {
+		return Grant{}, err
+	}
+	return v.Check(u)
+}
+
+// Verified is a chain whose signatures were all verified, once and for ever: a
+// Chain never changes. Only Verify makes one that holds a chain.
+type Verified struct{ chain *Chain }
+
+// Verify performs step 2: every signature. An error is a *Denial.
+func (c *Chain) Verify() (Verified, error) {
+	if d := c.checkSignatures(); d != nil {
+		return Verified{}, d
+	}
+	return Verified{c}, nil
+}
+
+// Chain returns the chain that was verified.
+func (v Verified) Chain() *Chain { return v.chain }
+
+// Check is Chain.Check without step 2, for a caller that decides about many uses.
+// All that a use depends on, time, trust and revocation among it, is decided for
+// each.
+func (v Verified) Check(u Use) (Grant, error) {
+	c := v.chain
+	if err := v.CheckPrincipals(u.Subject, u.Authority); err != nil {
 		return Grant{}, err
 	}
 	for i := range c.links {
@@ -109,10 +136,16 @@ func (s scope) count() uint32 {
 // CheckPrincipals performs steps 2 and 3 alone: every signature, then who
 // issued what to whom. It is what a proof must pass when a run starts.
 func (c *Chain) CheckPrincipals(subject sig.AgentID, authority func(sig.AgentID) bool) error {
-	if d := c.checkSignatures(); d != nil {
-		return d
+	v, err := c.Verify()
+	if err != nil {
+		return err
 	}
-	if d := c.checkPrincipals(subject, authority); d != nil {
+	return v.CheckPrincipals(subject, authority)
+}
+
+// CheckPrincipals performs step 3 alone: who issued what to whom.
+func (v Verified) CheckPrincipals(subject sig.AgentID, authority func(sig.AgentID) bool) error {
+	if d := v.chain.checkPrincipals(subject, authority); d != nil {
 		return d
 	}
 	return nil

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
@@ -56,7 +55,9 @@ func (s *State) signedByOwner(x Commit, raw []byte) bool {
 }
 
 // Offer applies a commit, new or stored, and says what becomes of it.
-func (s *State) Offer(raw []byte) (Commit, Verdict, error) {
+func (s *State) Offer(raw []byte) (Commit, Verdict, error) { return s.offer(raw, own{}) }
+
+func (s *State) offer(raw []byte, made own) (Commit, Verdict, error) {
 	x, id, err := DecodeCommit(raw)
 	if err != nil {
 		return x, 0, err
@@ -67,7 +68,9 @@ func (s *State) Offer(raw []byte) (Commit, Verdict, error) {
 	if x.IdemID != s.IdemID {
 		return x, 0, fault.New(ErrEntry, "a commit of id %s among the entries of %s", x.IdemID, s.IdemID)
 	}
-	return x, s.AddCommit(x, id, raw, s.signedByOwner(x, raw)), nil
+	owner, known := s.CommitOwner(x.RegisterID)
+	signed := known && made.covers(raw, owner) || s.signedByOwner(x, raw)
+	return x, s.AddCommit(x, id, raw, signed), nil
 }
 
 // Fold returns the state of one id from its records in log order.
@@ -79,26 +82,4 @@ func Fold(records []Record) (State, error) {
 		}
 	}
 	return s, nil
-}
-
-// IdemOf returns the idempotency id that an entry's body belongs to, or zero
-// for kinds that have none.
-func IdemOf(kind Kind, body []byte) (cid.Hash, error) {
-	switch kind {
-	case KindRegister:
-		var x Register
-		_, err := sig.Decode(body, &x)
-		return x.IdemID, err
-	case KindCommit:
-		x, _, err := DecodeCommit(body)
-		return x.IdemID, err
-	case KindDivergence:
-		x, err := DecodeDivergence(body)
-		return x.IdemID, err
-	case KindResolution:
-		var x Resolution
-		_, err := sig.Decode(body, &x)
-		return x.IdemID, err
-	}
-	return cid.Hash{}, nil
 }

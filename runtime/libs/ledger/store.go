@@ -31,18 +31,20 @@ type Spend struct {
 
 // Registration is a register with what must happen in its transaction.
 type Registration struct {
-	Body     []byte // signed EffectRegister
+	Body     []byte // signed EffectRegister; Sign sets it
 	Run      cid.Hash
 	Spend    []Spend
 	LeaseFor int64 // microseconds from now on the journal's clock
+	own      own
 }
 
 // Commitment is a commit with the objects that it makes durable.
 type Commitment struct {
-	Body    []byte // signed EffectCommit
+	Body    []byte // signed EffectCommit; Sign sets it
 	Run     cid.Hash
 	Receipt []byte // the canonical receipt that Body names
 	Items   []Item
+	own     own
 }
 
 // View is an id's state and whether its latest lease stands.
@@ -85,8 +87,9 @@ type Store interface {
 	// ErrConflict, ErrInDoubt, ErrExhausted, or ErrEntry if the id moved on since
 	// Lookup.
 	Register(ctx context.Context, r Registration) error
-	// Extend prolongs the lease of a register to the given span from now.
-	Extend(ctx context.Context, register cid.Hash, forMicros int64) error
+	// Extend prolongs the lease of an id's latest register, if it is that one and
+	// open, to the given span from now.
+	Extend(ctx context.Context, idem, register cid.Hash, forMicros int64) error
 	// Commit appends a commit with its items and ends the lease.
 	Commit(ctx context.Context, c Commitment) (Verdict, error)
 	// Resolve appends a resolution and ends the lease.
