@@ -1,5 +1,5 @@
-// Package ctvp embeds the conformance data that the product itself needs. So
-// far that is errors.json, the table of every stable error code:
+// Package ctvp embeds the conformance pack, which README.md describes, and
+// errors.json, the table of every stable error code:
 //
 //	{"schema": "mythos.errors/1", "codes": [
 //	  {"code": "can_tag", "layer": "malformed", "exit": 3, "http": 400, "hint": "..."}]}
@@ -12,11 +12,12 @@ package ctvp
 
 import (
 	"bytes"
-	_ "embed" // for errors.json
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,6 +37,12 @@ const ErrorsSchema = "mythos.errors/1"
 
 //go:embed errors.json
 var errorsJSON string
+
+//go:embed README.md SHA256SUMS errors.json flags.json keys manifest.json schemas vectors
+var pack embed.FS
+
+// Files returns the files of the pack, as they stand in this folder.
+func Files() fs.FS { return pack }
 
 var codeForm = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 

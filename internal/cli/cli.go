@@ -96,7 +96,7 @@ func commands(a *app) []*cobra.Command {
 		newPack(a), newVerify(a), newInspect(a), newRun(a, runMythos),
 		newReceipts(a), newLedger(a), newStore(a),
 		newKeys(a), newTrust(a),
-		newIR(a), newCan(a),
+		newIR(a), newCan(a), newCTVP(a),
 		newDoctor(a), newVersion(a), newCompletion(a),
 	}
 }

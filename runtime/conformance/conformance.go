@@ -1,39 +1,47 @@
-// Package conformance runs published conformance packs against this
-// implementation. A pack is a folder:
+// Package conformance holds implementations of MYTHOS to conformance packs: this
+// one, in process, or any other, as a program that speaks JSON lines. What a
+// pack, an op and an answer are is written in ctvp/README.md; a pack is a folder
 //
-//	manifest.json         {"pack", "version", "vectors": [{"id", "description",
-//	                      "rfc_reference", "files": {name: path}, "expected": {...}}]}
-//	vectors/SUITE/...     the files, each *.bin with its *.bin.sha256 beside it
-//	keys/...              TEST-ONLY keys in hex
+//	manifest.json    schema mythos.ctvp/1: suites and vectors, with digests
+//	SHA256SUMS       "<hex>  <path>" of every file under vectors/ and keys/
+//	flags.json       why vectors with a flag exist
+//	vectors/SUITE/ID.json, and larger inputs beside it
+//	keys/            TEST-ONLY keys
 //
-// Every vector is taken through every path: the digests of its files, strict
-// decoding, re-encoding to the exact bytes from its JSON and from what was
-// decoded, recomputed ids, and signatures, both verified and made again. A
-// vector that this package has no rule for fails, and so does one of the pack's
-// vectors that is not there. What a vector cannot show is said in a note of a
-// check that passed, never left out.
+// and a vector is one call of an op: its input, and what must be answered. For
+// example
+//
+//	{"op": "can.decode", "input": {"hex": "038000"},
+//	 "expect": {"error": "can_varint", "offset": 0}}
+//
+// Open and Embedded check a pack as a whole before anything runs: every file has
+// its digest in both lists, none is missing and none is there that no list
+// names. Verify then asks an Impl about each vector and judges the answers. The
+// layout in which v0.2 was published is read as well; see v02.go.
 //
 // Only files inside the folder are read, each up to a bound; nothing is
 // written.
 package conformance
 
 import (
-	"context"
-	"encoding/json"
-	"io"
-	"os"
-	"path"
 	"slices"
 
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 )
 
-// ErrPack is the code of a folder that holds no readable pack.
-const ErrPack fault.Code = "ctvp_pack"
+// Codes of this package.
+const (
+	ErrPack    fault.Code = "ctvp_pack"             // a folder that holds no readable pack
+	ErrDamaged fault.Code = "ctvp_damaged"          // a pack whose files are not those of its lists
+	ErrVector  fault.Code = "ctvp_vector_not_found" // a suite, id or filter that no vector has
+	ErrImpl    fault.Code = "ctvp_impl"             // an implementation that cannot be started or does not say hello
+	ErrFailed  fault.Code = "ctvp_failed"           // vectors that did not pass
+)
 
 // Bounds on what is read.
 const (
-	MaxFile    = 64 << 20 // bytes of one file
+	MaxFile    = 64 << 20  // bytes of one file
+	MaxPack    = 512 << 20 // bytes of all files
 	MaxVectors = 10_000
 )
 
@@ -41,13 +49,15 @@ const (
 type Report struct {
 	Pack    string   `json:"pack"`
 	Version string   `json:"version"`
+	Impl    Info     `json:"impl"`
 	Results []Result `json:"results"` // in the pack's order
 }
 
 // Result is the outcome of one vector.
 type Result struct {
 	ID     string  `json:"id"`
-	Suite  string  `json:"suite"` // the id up to its last "_"
+	Suite  string  `json:"suite"`
+	Absent bool    `json:"not_implemented,omitempty"` // the implementation does not claim to do this
 	Checks []Check `json:"checks"`
 }
 
@@ -58,9 +68,11 @@ type Check struct {
 	Note string `json:"note,omitempty"` // why it failed, or what it does not show
 }
 
-// OK reports whether every vector passed and there was one.
+// OK reports whether no vector failed and one passed: what is not implemented
+// has done neither.
 func (r Report) OK() bool {
-	return len(r.Results) > 0 && !slices.ContainsFunc(r.Results, func(x Result) bool { return !x.OK() })
+	passed := func(x Result) bool { return x.OK() }
+	return slices.ContainsFunc(r.Results, passed) && !slices.ContainsFunc(r.Results, Result.Failed)
 }
 
 // OK reports whether every check passed and there was one.
@@ -68,86 +80,58 @@ func (r Result) OK() bool {
 	return len(r.Checks) > 0 && !slices.ContainsFunc(r.Checks, func(c Check) bool { return !c.OK })
 }
 
-// Run checks the pack in dir. An error means that there is no pack that could
-// be read, or that ctx ended; vectors that fail are in the report.
-func Run(ctx context.Context, dir string) (Report, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return Report{}, fault.New(ErrPack, "%w", err).About(dir)
-	}
-	defer root.Close()
-	m, err := readManifest(root)
-	if err != nil {
-		return Report{}, fault.New(ErrPack, "%w", err).About(dir)
-	}
-	report := Report{Pack: m.Pack, Version: m.Version}
-	for _, v := range m.Vectors {
-		if err := ctx.Err(); err != nil {
-			return report, err
-		}
-		v.root = root
-		report.Results = append(report.Results, v.run())
-	}
-	return report, nil
-}
+// Failed reports whether the vector ran and did not pass.
+func (r Result) Failed() bool { return !r.Absent && !r.OK() }
 
-// manifest is manifest.json.
-type manifest struct {
-	Pack    string    `json:"pack"`
-	Version string    `json:"version"`
-	Vectors []*vector `json:"vectors"`
-}
-
-func readManifest(root *os.Root) (manifest, error) {
-	var m manifest
-	b, err := readFile(root, "manifest.json")
-	if err != nil {
-		return m, err
-	}
-	if err := json.Unmarshal(b, &m); err != nil {
-		return m, fault.New(ErrPack, "manifest.json: %w", err)
-	}
-	if len(m.Vectors) == 0 || len(m.Vectors) > MaxVectors {
-		return m, fault.New(ErrPack, "manifest.json lists %d vectors, want 1 to %d", len(m.Vectors), MaxVectors)
-	}
-	var ids []string
-	for _, v := range m.Vectors {
-		if v == nil || v.ID == "" || slices.Contains(ids, v.ID) {
-			return m, fault.New(ErrPack, "manifest.json lists a vector without an id, or one twice")
+// Failure describes the first check that failed, or is "".
+func (r Result) Failure() string {
+	for _, c := range r.Checks {
+		if !c.OK && c.Note == "" {
+			return c.Name
 		}
-		ids = append(ids, v.ID)
-	}
-	if m.Pack == packV02 {
-		for _, id := range vectorsV02() {
-			if !slices.Contains(ids, id) {
-				m.Vectors = append(m.Vectors, &vector{ID: id})
-			}
+		if !c.OK {
+			return c.Name + ": " + c.Note
 		}
 	}
-	return m, nil
+	return ""
 }
 
-// readFile reads a regular file inside the pack, at most MaxFile bytes.
-func readFile(root *os.Root, name string) ([]byte, error) {
-	name = path.Clean(name)
-	info, err := root.Stat(name) // before Open, which would wait for a pipe's writer
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fault.New(ErrPack, "not a regular file").About(name)
+// Summary counts the outcomes of one suite.
+type Summary struct {
+	Suite  string `json:"suite"`
+	Passed int    `json:"passed"`
+	Failed int    `json:"failed"`
+	Absent int    `json:"not_implemented"`
+	Total  int    `json:"total"`
+}
+
+// PerCent returns how many of the vectors that ran have passed, rounded down, so
+// that 100 means all; -1 if none ran.
+func (s Summary) PerCent() int {
+	if s.Passed+s.Failed == 0 {
+		return -1
 	}
-	f, err := root.Open(name)
-	if err != nil {
-		return nil, err
+	return 100 * s.Passed / (s.Passed + s.Failed)
+}
+
+// Suites summarises the results, in the order in which suites first appear.
+func (r Report) Suites() []Summary {
+	var out []Summary
+	for _, x := range r.Results {
+		i := slices.IndexFunc(out, func(s Summary) bool { return s.Suite == x.Suite })
+		if i < 0 {
+			i = len(out)
+			out = append(out, Summary{Suite: x.Suite})
+		}
+		out[i].Total++
+		switch {
+		case x.Absent:
+			out[i].Absent++
+		case x.OK():
+			out[i].Passed++
+		default:
+			out[i].Failed++
+		}
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(b) > MaxFile:
-		return nil, fault.New(ErrPack, "larger than %d bytes", MaxFile).About(name)
-	}
-	return b, nil
+	return out
 }
