@@ -85,6 +85,22 @@ tests() {
 	fi
 }
 
+# packs runs both conformance packs with the built binary.
+packs() {
+	bin/mythos ctvp verify
+	if [ -n "${MYTHOS_CTVP_V02:-}" ]; then bin/mythos ctvp verify --pack "$MYTHOS_CTVP_V02"; fi
+}
+
+typescript() {
+	(cd sdk/ts && npm ci --no-audit --no-fund && npm test)
+	bin/mythos ctvp verify --impl "node $ROOT/sdk/ts/conformance/adapter.mjs"
+}
+
+python() {
+	(cd sdk/python && python3 -m unittest)
+	PYTHONPATH="$ROOT/sdk/python" bin/mythos ctvp verify --impl 'python3 -m mythos.conformance'
+}
+
 bench_builds() { go_pure -C bench vet ./...; }
 
 find_shared
@@ -92,7 +108,8 @@ find_shared
 [ -n "${MYTHOS_ED25519_VECTORS:-}" ] || missing "Ed25519 edge vectors" "MYTHOS_ED25519_VECTORS is not set and ../shared/vectors/ed25519 is not there"
 compiler || install_compiler
 compiler || missing "race detector" "no C compiler; the tests run without -race"
-have node || missing "golden counts in V8" "Node 20 or later is not installed"
+have node && have npm || missing "golden counts in V8, TypeScript" "Node 20 or later with npm is not installed"
+have python3 || missing "Python" "Python 3.10 or later is not installed"
 
 step "build both commands" scripts/build.sh
 step "generated files are up to date" generated
@@ -102,9 +119,12 @@ step "staticcheck" static
 step "shell scripts" scripts/shell.sh
 step "go test ./..." tests
 step "bench module builds" bench_builds
-if have node; then
+step "conformance packs" packs
+if have node && have npm; then
 	step "golden counts in V8" scripts/v8.sh
+	step "TypeScript" typescript
 fi
+if have python3; then step "Python" python; fi
 step "fuzz targets, 5 s each" scripts/fuzz.sh 5
 step "packing twice gives the same bytes" scripts/repack.sh
 step "demo: run, replay, run without a ledger" scripts/demo_check.sh

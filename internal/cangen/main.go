@@ -1,6 +1,7 @@
 // Command cangen turns spec/schema.can into the Go codecs of runtime/libs, the
-// descriptors of the named JSON views and the field tables of the RFCs. With
-// -check it writes nothing and fails if a file would change.
+// codecs of the SDKs, the descriptors of the named JSON views and the field
+// tables of the RFCs. With -check it writes nothing and fails if a file would
+// change.
 //
 //	go run ./internal/cangen [-check]
 //
@@ -97,6 +98,12 @@ func (s *schema) files() ([]output, error) {
 		return nil, err
 	}
 	out = append(out, output{filepath.Join("internal", "view", "codecs_gen_test.go"), codecs})
+	py, err := s.pyFile()
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, output{filepath.Join("sdk", "python", "mythos", "structs.py"), py})
+	out = append(out, s.tsFiles()...)
 	docs, err := filepath.Glob(filepath.Join("spec", "RFC-MYTHOS-*.md"))
 	if err != nil {
 		return nil, err
