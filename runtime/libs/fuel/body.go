@@ -13,6 +13,8 @@ type control struct {
 	dead       bool   // the rest of it is not reached
 	void       bool   // none of it is
 	loops      uint32 // that are reached, from the function to it
+	before     int    // body.known at its beginning
+	after      int    // body.known at its end, by the branches so far; -1: none
 	floor      int    // operands below it
 	start, end []byte
 }
@@ -31,6 +33,8 @@ type body struct {
 	void   bool // blocks' last
 	height int  // most operands in reached code
 	calls  bool
+	cost   int64 // of all segments
+	known  int   // fewest memory accesses on any way here (see effort)
 	effort effort
 
 	out      []byte // the body as far as it is rewritten, without charges
@@ -113,7 +117,8 @@ func (f *body) rewrite(t signature) {
 	f.vals, f.blocks, f.segments, f.points = f.vals[:0], f.blocks[:0], f.segments[:0], f.points[:0]
 	f.params = len(t.params)
 	f.out, f.temps, f.tempOf = f.out[:0], f.temps[:0], [128]int{}
-	f.height, f.calls, f.effort = 0, false, effort{joins: entryJoins, live: entryLive}
+	f.height, f.calls, f.cost, f.known = 0, false, 0, 0
+	f.effort = effort{joins: entryJoins, live: entryLive}
 	groups, n := f.locals(t.params)
 	if f.err != nil {
 		return
@@ -122,7 +127,7 @@ func (f *body) rewrite(t signature) {
 		f.used = append(f.used, make([]usedLocal, more)...)
 	}
 	f.copied = f.off
-	f.push(control{end: t.results})
+	f.push(control{end: t.results, after: -1})
 	f.open()
 	f.segments[0].check = true
 	f.spend(int64((len(f.kinds) - len(t.params)) / costLocals))
@@ -174,7 +179,7 @@ func (f *body) push(c control) {
 		f.fail(ErrNesting, "blocks nested more than %d deep", maxNesting)
 		return
 	}
-	c.floor = len(f.vals)
+	c.floor, c.before = len(f.vals), f.known
 	if n := len(f.blocks); n > 0 {
 		c.loops = f.blocks[n-1].loops
 		if c.op != 0x05 {
@@ -201,10 +206,17 @@ func (f *body) pop() (c control) {
 	return c
 }
 
+// arrive says that control comes to the end of a block from here.
+func (f *body) arrive(c *control) {
+	if !f.dead && !f.void && (c.after < 0 || f.known < c.after) {
+		c.after = f.known
+	}
+}
+
 // unreachable says that the rest of the innermost block is not reached.
 func (f *body) unreachable() {
 	f.vals = f.vals[:f.floor]
-	f.dead = true
+	f.dead, f.known = true, 0
 	f.blocks[len(f.blocks)-1].dead = true
 	f.open()
 }

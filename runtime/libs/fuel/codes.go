@@ -72,7 +72,8 @@ const (
 	maxExports   = 100_000
 	maxName      = 100_000 // bytes
 	maxSegments  = 100_000
-	maxBody      = 7_654_321 // bytes of one function
+	maxBody      = 2_000_000 // bytes of one function
+	maxExits     = 200_000   // places of one function where control may leave it
 	maxLocals    = 50_000    // of one function, parameters included
 	maxAllLocals = 4_000_000 // of all functions
 	maxTargets   = 65_536    // of one br_table, without the default

@@ -6,6 +6,7 @@ const (
 	costLocals = 8     // declared locals per unit of fuel, at function entry
 	moveShift  = 3     // bulk memory: 1 per 2^3 bytes
 	frameSlots = 8     // locals and operands per unit of depth
+	costBack   = 32    // all segments of a function that looks at its end
 )
 
 // Instructions that are written.
@@ -28,8 +29,6 @@ const (
 	opMemorySize   = 0x3f
 	opI32Const     = 0x41
 	opI64Const     = 0x42
-	opF32Const     = 0x43
-	opF64Const     = 0x44
 	opI32Less      = 0x48 // signed
 	opI32Greater   = 0x4b // unsigned
 	opI32AtMost    = 0x4d // unsigned
@@ -39,12 +38,22 @@ const (
 	opF64Equal     = 0x61
 	opI32Add       = 0x6a
 	opI32Sub       = 0x6b
+	opI32And       = 0x71
+	opI32Or        = 0x72
 	opI64Add       = 0x7c
 	opI64Sub       = 0x7d
 	opI64Mul       = 0x7e
+	opI64And       = 0x83
+	opI64Or        = 0x84
 	opI64ShiftLeft = 0x86
 	opI64Shift     = 0x88 // right, unsigned
+	opF32CopySign  = 0x98
+	opF64CopySign  = 0xa6
 	opExtend       = 0xad // i32 to i64, unsigned
+	opI32OfF32     = 0xbc // the bits
+	opI64OfF64     = 0xbd
+	opF32OfI32     = 0xbe
+	opF64OfI64     = 0xbf
 	voidBlock      = 0x40
 )
 
@@ -53,7 +62,10 @@ func (m *module) fuelGlobal() uint32 { return uint32(len(m.globals)) }
 func (m *module) depthGlobal() uint32 { return uint32(len(m.globals)) + 1 }
 
 // spend adds an instruction's cost to the segment it is in.
-func (f *body) spend(n int64) { f.segments[len(f.segments)-1].cost += n }
+func (f *body) spend(n int64) {
+	f.segments[len(f.segments)-1].cost += n
+	f.cost += n
+}
 
 // open begins a segment here. One that cost nothing yet is moved here.
 func (f *body) open() {
@@ -118,6 +130,10 @@ func (f *body) assemble(t signature, groups []byte, n int) {
 		d := f.depthGlobal()
 		out = appendS64(append(op(append(out, opEnd), opGlobalGet, d), opI32Const), weight)
 		out = op(append(out, opI32Add), opGlobalSet, d)
+		if f.looksBack() {
+			f.stats.Checks++
+			out = f.look(out)
+		}
 	}
 	out = append(out, opEnd)
 	f.final = out
@@ -156,6 +172,12 @@ func (f *body) enterFrame(out []byte, weight int64) []byte {
 	out = op(op(op(append(out, opI32Sub), opLocalTee, t), opGlobalSet, d), opLocalGet, t)
 	return append(out, opI32Const, 0, opI32Less, opIf, voidBlock, opUnreachable, opEnd)
 }
+
+// looksBack: the function looks at the fuel when it ends. Without that, calls in
+// each other could return one after another, and each run through all that
+// follows its call, with nothing to stop them. Where that is little, 65,536 of
+// them are soon through.
+func (f *body) looksBack() bool { return f.calls && f.cost >= costBack }
 
 // blockOf is the type of a block that takes and leaves these values.
 func (m *module) blockOf(s signature) []byte {

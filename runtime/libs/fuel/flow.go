@@ -83,7 +83,7 @@ func (f *body) begin(op byte, at int) {
 		f.get(i32)
 	}
 	f.getAll(s.params)
-	f.push(control{op: op, start: s.params, end: s.results})
+	f.push(control{op: op, start: s.params, end: s.results, after: -1})
 	if op == 0x03 {
 		f.loop(at)
 	}
@@ -109,7 +109,7 @@ func (f *body) loop(at int) {
 		return
 	}
 	f.join(loopJoins)
-	f.pass(f.mutables)
+	f.reload()
 	f.blocks[len(f.blocks)-1].loops++
 	start := f.blocks[len(f.blocks)-1].start
 	f.stats.Checks++
@@ -128,13 +128,16 @@ func (f *body) otherwise() {
 		return
 	}
 	f.join(1)
+	f.arrive(&f.blocks[len(f.blocks)-1])
 	c := f.pop()
-	f.push(control{op: 0x05, start: c.start, end: c.end, named: c.named, void: c.void})
+	f.known = c.before
+	f.push(control{op: 0x05, start: c.start, end: c.end, named: c.named, void: c.void, after: c.after})
 	f.open()
 }
 
 // finish is an end.
 func (f *body) finish(at int) {
+	f.arrive(&f.blocks[len(f.blocks)-1])
 	c := f.pop()
 	if f.err != nil {
 		return
@@ -143,7 +146,19 @@ func (f *body) finish(at int) {
 		f.fail(ErrInvalid, "an if without else that must leave other operands than it takes")
 		return
 	}
+	if c.op == 0x04 && !c.void { // the way past it
+		c.after = min(c.after, c.before)
+		if c.after < 0 {
+			c.after = c.before
+		}
+	}
+	f.known = max(c.after, 0)
 	if len(f.blocks) == 0 {
+		if f.looksBack() {
+			f.join(1)
+			f.pass(len(c.end))
+			f.reload()
+		}
 		f.flush(at) // assemble writes the function's end
 		return
 	}
@@ -187,6 +202,7 @@ func (f *body) target() []byte {
 	if c.op == 0x03 {
 		return c.start
 	}
+	f.arrive(c)
 	return c.end
 }
 
@@ -211,7 +227,8 @@ func (f *body) branchTable() {
 
 func (f *body) call(op byte, at int) {
 	f.calls = true
-	f.pass(f.mutables)
+	f.exit(1)
+	f.reload()
 	if op == 0x10 {
 		i := f.module.function(&f.cursor)
 		if f.err != nil {
@@ -221,6 +238,7 @@ func (f *body) call(op byte, at int) {
 		f.apply(f.types[f.functions[i]])
 		return
 	}
+	f.exit(2)
 	t := f.u32()
 	kind := f.tableKind(f.u32())
 	switch {

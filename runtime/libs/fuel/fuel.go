@@ -9,7 +9,8 @@
 //     calls anything. Every straight-line segment of code subtracts its cost as
 //     it is entered. A function looks whether the rest is below zero after it
 //     has charged its first segment, a loop each time before it charges its
-//     head. It is 0 at first: a host that forgets it runs nothing.
+//     head, and a function that calls once more at its end, unless it is small.
+//     It is 0 at first: a host that forgets it runs nothing.
 //   - export "mythos:depth", a mutable i32 global that starts at Depth. A
 //     function that calls takes its frame's weight and gives it back.
 //   - export "mythos:start", the start function, if the module had one. Nothing

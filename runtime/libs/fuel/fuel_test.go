@@ -42,7 +42,7 @@ func TestGolden(t *testing.T) {
 		helper = "2301" + "2000ad" + "420388" + "7d2401"
 	)
 	canonical := func(scratch string) string {
-		return "22" + scratch + "44000000000000f87f" + "20" + scratch + "20" + scratch + "611b"
+		return "22" + scratch + "bd4280808080808080fcff00" + "20" + scratch + "20" + scratch + "611bbf"
 	}
 	for name, c := range map[string]struct {
 		m    sectionsOf

@@ -32,7 +32,8 @@ func (f *body) dynamic(kind, at int) {
 // charges counts a call of a helper.
 func (f *body) charges() {
 	f.join(chargeJoins)
-	f.pass(chargeValues + f.mutables)
+	f.pass(chargeValues)
+	f.reload()
 	f.stats.Dynamic++
 }
 

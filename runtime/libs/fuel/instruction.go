@@ -28,7 +28,7 @@ func (f *body) instruction() {
 		f.memorySize(op, at)
 	case op >= 0x1a && op <= 0x1c:
 		f.spend(1)
-		f.parametric(op)
+		f.parametric(op, at)
 	case op >= 0xd0 && op <= 0xd2:
 		f.spend(1)
 		f.reference(op, at)
@@ -50,6 +50,11 @@ func (f *body) simple(op byte, s *shape) {
 	}
 	if op <= 0x3e {
 		f.memarg(s.width)
+	} else if s.traps {
+		f.exit(1)
+	}
+	if op == opF32CopySign || op == opF64CopySign {
+		f.copySign(s.out)
 	}
 	switch {
 	case s.nan:
@@ -74,6 +79,10 @@ func (f *body) memarg(width byte) {
 		f.fail(ErrInvalid, "an alignment of 2^%d bytes, at most 2^%d", align, width)
 	default:
 		f.needMemory()
+		f.exit(1)
+		if !f.dead && !f.void {
+			f.known++
+		}
 	}
 }
 
@@ -140,10 +149,12 @@ func (f *body) variable(op byte) {
 		f.global(op, i)
 	case 0x25:
 		kind := f.tableKind(i)
+		f.exit(2)
 		f.get(i32)
 		f.put(kind)
 	case 0x26:
 		f.get(f.tableKind(i))
+		f.exit(2)
 		f.get(i32)
 		f.altersTables = true
 	}
@@ -226,7 +237,7 @@ func (f *body) dataIndex() {
 	f.namesData = true
 }
 
-func (f *body) parametric(op byte) {
+func (f *body) parametric(op byte, at int) {
 	switch op {
 	case 0x1a:
 		f.pull(unknown)
@@ -239,10 +250,10 @@ func (f *body) parametric(op byte) {
 			f.fail(ErrInvalid, "select of references without a type")
 		case a != b && a != unknown && b != unknown:
 			f.fail(ErrInvalid, "select of %#02x and %#02x", b, a)
-		case a == unknown:
-			f.put(b)
 		default:
-			f.put(a)
+			t := max(a, b) // unknown is the least
+			f.selectFloat(t, at)
+			f.put(t)
 		}
 	case 0x1c:
 		if n := f.u32(); f.err == nil && n != 1 {
@@ -252,6 +263,7 @@ func (f *body) parametric(op byte) {
 		f.get(i32)
 		f.get(t)
 		f.get(t)
+		f.selectFloat(t, at)
 		f.put(t)
 	}
 }
@@ -266,6 +278,7 @@ func (f *body) reference(op byte, at int) {
 		}
 		f.put(i32)
 	case 0xd2:
+		f.exit(1)
 		i := f.module.function(&f.cursor)
 		switch {
 		case f.err != nil:

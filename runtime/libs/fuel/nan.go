@@ -1,5 +1,7 @@
 package fuel
 
+import "math"
+
 // An arithmetic result may be a NaN of any bits; schedule 1 wants one pattern
 // where bits can be seen (RFC-MYTHOS-0012 §10.5). Most results only flow into
 // more arithmetic, which cannot tell NaNs apart. So a function's results are
@@ -103,16 +105,71 @@ func (f *body) settlePoints() {
 	f.stats.NaNs += len(kept)
 }
 
+// bitsOf and floatOf turn a float into an integer of its bits and back.
+func bitsOf(out []byte, kind byte) []byte {
+	if kind == f32 {
+		return append(out, opI32OfF32)
+	}
+	return append(out, opI64OfF64)
+}
+
+func floatOf(out []byte, kind byte) []byte {
+	if kind == f32 {
+		return append(out, opF32OfI32)
+	}
+	return append(out, opF64OfI64)
+}
+
+// replace begins a replacement for the instruction at at, and reports whether it
+// is needed.
+func (f *body) replace(at int) bool {
+	if f.err != nil || f.dead || f.void {
+		return false
+	}
+	f.flush(at)
+	f.copied = f.off
+	return true
+}
+
+// copySign writes copysign as what it does to bits: where wazero v1.12.0's
+// compiler for amd64 runs out of registers in the middle of it, the result is
+// negative in any case.
+func (f *body) copySign(kind byte) {
+	if !f.replace(f.off - 1) {
+		return
+	}
+	integer, constant, and, or, sign, rest := byte(i32), byte(opI32Const), byte(opI32And), byte(opI32Or), int64(math.MinInt32), int64(math.MaxInt32)
+	if kind == f64 {
+		integer, constant, and, or, sign, rest = i64, opI64Const, opI64And, opI64Or, math.MinInt64, math.MaxInt64
+	}
+	t := f.temp(integer)
+	out := append(appendS64(append(bitsOf(f.out, kind), constant), sign), and)
+	out = append(appendS64(append(bitsOf(op(out, opLocalSet, t), kind), constant), rest), and)
+	f.out = floatOf(append(op(out, opLocalGet, t), or), kind)
+}
+
+// selectFloat writes a select of floats as one of their bits: the same compiler
+// may take the first where the second is meant, if the first is in memory.
+func (f *body) selectFloat(kind byte, at int) {
+	if !isFloat(kind) || !f.replace(at) {
+		return
+	}
+	condition, second := f.temp(i32), f.temp(kind)
+	out := op(op(f.out, opLocalSet, condition), opLocalSet, second)
+	out = bitsOf(op(bitsOf(out, kind), opLocalGet, second), kind)
+	f.out = floatOf(append(op(out, opLocalGet, condition), opSelect), kind)
+}
+
 // canonical replaces a NaN on top of the stack by the canonical one.
 func (f *body) canonical(out []byte, kind byte) []byte {
 	t := f.temp(kind)
-	out = op(out, opLocalTee, t)
+	out = bitsOf(op(out, opLocalTee, t), kind)
 	equal := byte(opF32Equal)
 	if kind == f32 {
-		out = append(out, opF32Const, 0, 0, 0xc0, 0x7f)
+		out = appendS64(append(out, opI32Const), 0x7fc00000)
 	} else {
-		out = append(out, opF64Const, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f)
+		out = appendS64(append(out, opI64Const), 0x7ff8000000000000)
 		equal = opF64Equal
 	}
-	return append(op(op(out, opLocalGet, t), opLocalGet, t), equal, opSelect)
+	return floatOf(append(op(op(out, opLocalGet, t), opLocalGet, t), equal, opSelect), kind)
 }

@@ -10,6 +10,7 @@ type shape struct {
 	nan   bool // the result may be a NaN of any bits
 	blind bool // the result does not depend on the bits of a NaN operand
 	clean bool // the result is a float and no NaN
+	traps bool // it traps on some operands; a memory access does in any case
 }
 
 // The types as strings, for tables.
@@ -74,6 +75,11 @@ func numericShapes() *[256]shape {
 	plain(0xbf, 0xbf, sL, f64)
 	plain(0xc0, 0xc1, sI, i32) // sign extension
 	plain(0xc2, 0xc4, sL, i64)
+	for _, from := range []int{0x6d, 0x7f, 0xa8, 0xae} { // div, rem, trunc
+		for op := from; op < from+4; op++ {
+			t[op].traps = true
+		}
+	}
 	memoryShapes(&t)
 	return &t
 }

@@ -3,9 +3,12 @@ package wasm
 import (
 	"container/list"
 	"context"
+	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
 )
 
 // cache holds compiled modules by digest, compiles each once however many
@@ -14,6 +17,8 @@ import (
 type cache struct {
 	engine  Engine
 	options *Options
+
+	slots chan struct{} // one for each compilation that may run at once
 
 	ctx    context.Context // ends with the Runner; compilations run under it
 	cancel context.CancelFunc
@@ -35,7 +40,10 @@ type entry struct {
 }
 
 func newCache(e Engine, o *Options) *cache {
-	c := &cache{engine: e, options: o, entries: map[cid.Hash]*entry{}, recent: list.New()}
+	c := &cache{
+		engine: e, options: o, slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		entries: map[cid.Hash]*entry{}, recent: list.New(),
+	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
@@ -112,11 +120,20 @@ func (c *cache) overflow() (evicted []*entry) {
 	return evicted
 }
 
-func (c *cache) compile(digest cid.Hash, load loader) (*module, error) {
+// compile makes a module ready. No module should make it panic; one that does
+// must not end the process.
+func (c *cache) compile(digest cid.Hash, load loader) (m *module, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m, err = nil, fault.New(ErrEngine, "module %s cannot be made ready: %s", digest, brief(fmt.Sprint(p)))
+		}
+	}()
 	b, err := c.options.load(c.ctx, digest, load)
 	if err != nil {
 		return nil, err
 	}
+	c.slots <- struct{}{}
+	defer func() { <-c.slots }()
 	m, out, err := meterModule(b)
 	if err != nil {
 		return nil, err

@@ -124,6 +124,9 @@ func (h *Host) enter(m *module, b runner.Module) (err error) {
 	if err := first.restore(h.instance); err != nil {
 		return err
 	}
+	if h.over() { // a large module takes its time to be instantiated
+		return errDeadline
+	}
 	h.instance.SetFuel(h.meter.first - int64(first.fuel))
 	if first != m.ready {
 		if err := h.initialize(m, entry != startEntry); err != nil {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/runner"
 	"github.com/mythos-run/mythos/runtime/runner/runnertest"
@@ -110,6 +112,31 @@ func TestLogLevels(t *testing.T) {
 	if string(res.Log) != want.String() {
 		t.Errorf("log %q, want %q", res.Log, want.String())
 	}
+}
+
+// TestLoggable: what is cut before it comes to the log is cut off by the log.
+func TestLoggable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := &Host{limits: &runner.Limits{MaxStderr: rapid.Uint64Range(0, 40).Draw(t, "limit")}}
+		whole, cut := runner.NewLog(h.limits.MaxStderr), runner.NewLog(h.limits.MaxStderr)
+		for i, text := range rapid.SliceOfN(rapid.StringMatching(`[a\n\x00\x{e9}]{0,60}`), 1, 4).Draw(t, "texts") {
+			if b := []byte(text); rapid.Bool().Draw(t, "stream") {
+				_, _ = whole.Write(b)
+				_, _ = cut.Write(h.loggable(b))
+			} else if !whole.Full() {
+				whole.Add("INFO", b)
+				cut.Add("INFO", h.loggable(b))
+			}
+			if whole.Full() != cut.Full() {
+				t.Fatalf("after text %d one log is full", i)
+			}
+		}
+		a, aCut := whole.Bytes()
+		b, bCut := cut.Bytes()
+		if !bytes.Equal(a, b) || aCut != bCut {
+			t.Fatalf("%q %v, want %q %v", b, bCut, a, aCut)
+		}
+	})
 }
 
 // TestHostcallTraps: a pointer out of range traps in every hostcall.

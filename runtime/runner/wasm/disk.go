@@ -111,7 +111,7 @@ func (d *disk) compile(ctx context.Context, engine string, w *worker, code []byt
 // read returns an entry of the folder; one that is damaged is removed.
 func (d *disk) read(file string) (name string, content []byte, err error) {
 	path := filepath.Join(d.dir, file)
-	f, err := os.Open(path)
+	f, err := openEntry(path)
 	if err != nil {
 		return "", nil, err
 	}
@@ -160,7 +160,11 @@ func (d *disk) mac(file string, body []byte) []byte {
 	return h.Sum(nil)
 }
 
-// trim removes the least recently used files of a folder that has become too
+// diskName is what an entry is called, and what one was that a process which
+// was killed has left unfinished. Nothing else in the folder is ever removed.
+var diskName = regexp.MustCompile(`^([0-9a-f]{64}|\.[0-9a-f]{64}\.tmp-[0-9]+)$`)
+
+// trim removes the least recently used entries of a folder that has become too
 // large.
 func (d *disk) trim() error {
 	list, err := os.ReadDir(d.dir)
@@ -170,7 +174,7 @@ func (d *disk) trim() error {
 	var files []fs.FileInfo
 	total := int64(0)
 	for _, e := range list {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && diskName.MatchString(e.Name()) {
 			files = append(files, info)
 			total += info.Size()
 		}

@@ -8,6 +8,12 @@ import (
 	"syscall"
 )
 
+// openEntry opens a file for reading. It follows no link, and does not wait for
+// the other end of a pipe.
+func openEntry(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+}
+
 // ownedByUser reports whether the file is this user's and closed to all others.
 func ownedByUser(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)

@@ -62,6 +62,10 @@ func bombs() map[string]func(n int) mod {
 		"wide targets": func(n int) mod {
 			return values(push, 0x02, 0, 0x41, 0, 0x0e, u32(uint32(n)), repeat(n+1, 0), 0x0b, drop)
 		},
+		"addresses": func(n int) mod {
+			load := func(i int) []byte { return seq(0x20, 0, c32(int32(i)), 0x6a, 0x28, 2, 0, 0x1a) }
+			return body(ints(1), each(4*n, load), repeat(n, 0x02, 0x40, 0x20, 0, 0x0d, 0, 0x0b))
+		},
 		"bulk":   func(n int) mod { return body(ints(1), repeat(n, 0x41, 0, 0x41, 0, 0x20, 0, 0xfc, 11, 0)) },
 		"grow":   func(n int) mod { return body(ints(1), repeat(n, 0x41, 0, 0x40, 0, 0x1a)) },
 		"calls":  func(n int) mod { return body(nil, repeat(n, 0x10, 0)) },

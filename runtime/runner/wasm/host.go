@@ -43,8 +43,15 @@ func logLine(h *Host, mem memory, stack []uint64) {
 	text := mem.must("log", arg(stack, 1), arg(stack, 2))
 	levels := [...]string{"DEBUG", "INFO", "WARN", "ERROR"}
 	if !h.log.Full() {
-		h.log.Add(levels[min(arg(stack, 0), uint64(len(levels)-1))], text)
+		h.log.Add(levels[min(arg(stack, 0), uint64(len(levels)-1))], h.loggable(text))
 	}
+}
+
+// loggable cuts what the log cannot hold: looking for line ends in the whole of
+// a large memory would take seconds. Every byte takes at least one of the log,
+// but for a line end at the end; so what is cut is cut off the log as well.
+func (h *Host) loggable(text []byte) []byte {
+	return text[:min(uint64(len(text)), h.limits.MaxStderr+2)]
 }
 
 // result returns how a call that ended cleanly answered.

@@ -11,11 +11,11 @@ import (
 
 // defaultSlice is how much fuel a guest gets at a time before it comes back to
 // the host, where the deadline is looked at and Go's scheduler and collector get
-// their turn: neither can interrupt machine code that is not Go's. It lasts 25 to
-// 100 us where code runs at full speed, and some 20 ms where every third
-// instruction misses all caches. No count and no result depends on it
+// their turn: neither can interrupt machine code that is not Go's. It lasts 15 to
+// 50 us where code runs at full speed, some 10 ms where every third instruction
+// misses all caches, and 60 ms where every one touches a page for the first time. No count and no result depends on it
 // (RFC-MYTHOS-0012 §10.3).
-const defaultSlice = 500_000
+const defaultSlice = 250_000
 
 // meter is a call's fuel and time.
 type meter struct {
@@ -62,10 +62,13 @@ func (h *Host) settle() {
 // checkDeadline is called in each host function, and again and again in those
 // whose work the guest can make long.
 func (h *Host) checkDeadline() {
-	if h.ctx.Err() != nil || time.Now().After(h.meter.deadline) {
+	if h.over() {
 		panic(errDeadline)
 	}
 }
+
+// over reports whether the call's time is up.
+func (h *Host) over() bool { return h.ctx.Err() != nil || time.Now().After(h.meter.deadline) }
 
 // yield is called by a guest whose slice is used up, and in the middle of long
 // bulk operations. Host.Call has done all there is to do.

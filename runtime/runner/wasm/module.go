@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -53,7 +54,10 @@ func meterModule(b []byte) (*module, *fuel.Rewritten, error) {
 		minPages:  out.MinPages,
 		entries:   map[string]bool{},
 		detached:  out.Detached,
-		first:     &image{parts: out.Data},
+		first:     &image{},
+	}
+	for _, d := range out.Data { // so that the module's file is not kept for them
+		m.first.parts = append(m.first.parts, fuel.Data{Offset: d.Offset, Bytes: bytes.Clone(d.Bytes)})
 	}
 	for _, f := range out.Exports {
 		m.entries[f.Name] = len(f.Params) == 0 && len(f.Results) == 0

@@ -210,7 +210,7 @@ func fdWrite(h *Host, mem memory, stack []uint64) errno {
 	n, e := vectors(mem, arg(stack, 1), arg(stack, 2), func(b []byte) (int, bool) {
 		switch {
 		case fd == 2:
-			_, _ = h.log.Write(b)
+			_, _ = h.log.Write(h.loggable(b))
 		case h.frame != nil:
 			_, _ = h.frame.Write(b)
 		}

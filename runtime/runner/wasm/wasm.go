@@ -20,6 +20,10 @@
 // machines and two engines agree. Exceptions are the wall clock limit and a
 // failure of the host, which are never an answer of the module (TimedOut, Killed).
 //
+// Beside the memory that its limits give, a call uses the engine's stack: some
+// megabytes for the deepest recursion that compilers write, and up to 150 MB for
+// code that is made to need it, where wazero ends it (Killed).
+//
 // The disk cache holds machine code that this process will execute. It must be
 // private to the user: New creates it 0700 and refuses one that others can
 // enter, and every file carries a MAC under a key of the node's own.
@@ -75,7 +79,7 @@ type Options struct {
 	Interpreter bool
 	// Engine runs modules; the Runner closes it. nil: wazero.
 	Engine Engine
-	// Slice is how much fuel a module gets at a time. 0: 500,000. No result and
+	// Slice is how much fuel a module gets at a time. 0: 250,000. No result and
 	// no count depends on it.
 	Slice int64
 	// NoImage calls _initialize anew in each call, and keeps no image of what it
