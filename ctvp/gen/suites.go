@@ -20,6 +20,16 @@ func build() (*pack, error) {
 		sig,
 		confusion,
 		codebook,
+		merkleSuite,
+		blobSuite,
+		wireSuite,
+		toolSuite,
+		receiptSuite,
+		ledgerSuite,
+		capsSuite,
+		irSuite,
+		packageSuite,
+		datasetSuite,
 	} {
 		suite(p)
 	}

@@ -139,6 +139,7 @@ var confined = []confinement{
 	{"modernc.org/sqlite", []string{"runtime/journal"}, "the engine underneath, for its version"},
 	{"golang.org/x/term", []string{"internal/term"}, "terminals"},
 	{"golang.org/x/sys", []string{"internal/atomicfile", "runtime/cas", "runtime/journal", "runtime/runner"}, "sync, locks and sandboxes need system calls"},
+	{"github.com/klauspost/compress", []string{"runtime/conformance"}, "zstd, which the standard library does not have"},
 	{module + "/internal/cli", []string{"runtime/cmd"}, "only mains run commands"},
 	{module + "/ctvp", []string{"internal/cli", "runtime/conformance", "registry", "ctvp"}, "data for those who report errors and run vectors"},
 }

@@ -19,6 +19,16 @@ func ops() map[string]opFunc {
 		hashOps(),
 		sigOps(),
 		codebookOps(),
+		merkleOps(),
+		blobOps(),
+		wireOps(),
+		toolOps(),
+		receiptOps(),
+		ledgerOps(),
+		capsOps(),
+		irOps(),
+		packageOps(),
+		datasetOps(),
 	} {
 		maps.Copy(all, suite)
 	}

@@ -28,7 +28,6 @@ import (
 
 // Codes of this package.
 const (
-	ErrRequest  fault.Code = "abi_request"   // a request whose parts contradict the contract
 	ErrResponse fault.Code = "abi_response"  // a response whose parts contradict the contract
 	ErrPayload  fault.Code = "abi_payload"   // a payload that is not exactly one canonical value
 	ErrToolName fault.Code = "abi_tool_name" // text that is not a tool name

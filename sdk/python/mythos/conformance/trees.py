@@ -13,7 +13,7 @@ from ..cid import Hash
 from ..fault import fail
 from ..merkle import Get
 from ..structs import Chunk
-from .values import BadInput, Input, Op, Output, digest, number, octets
+from .values import BadInput, Input, Op, Output, Unsupported, digest, number, octets
 
 MAX_FORMULA = 1 << 21
 """How many values a formula may ask for."""
@@ -136,6 +136,8 @@ def _blob_ref(x: Input) -> Output:
 
 
 def _blob_artifact(x: Input) -> Output:
+    if "parts" in x:
+        raise Unsupported  # this package has no reader of artifacts from a source
     data: BinaryIO = io.BytesIO(_payload(x))
     if "is" in x:
         said = x["is"]

@@ -44,8 +44,6 @@ def name_covers(glob: str, name: str) -> bool:
     """Report whether a glob of a trust entry covers a package's whole name: *
     is any run of characters other than /, ** any run (RFC-MYTHOS-0008 §9).
     """
-    if len(name) > MAX_NAME:
-        return False
     # The set of prefixes of name that the glob so far can match, by length:
     # no glob makes this slow.
     reached = {0}

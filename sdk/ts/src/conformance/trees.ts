@@ -11,7 +11,7 @@ import type { Get } from "../merkle/node.js";
 import { checkListItem, checkListRange } from "../merkle/proof.js";
 import { Sha256 } from "../sha256.js";
 import type { Op } from "./ops.js";
-import { type Input, type Json, hashOut } from "./input.js";
+import { type Input, type Json, Unsupported, hashOut } from "./input.js";
 
 /** SHA-256 of seed and i as eight big-endian bytes: value i of a formula. */
 function formulaHash(seed: Uint8Array, i: number): Hash {
@@ -122,6 +122,7 @@ function stream(input: Input): Json {
 }
 
 function artifact(input: Input): Json {
+  if (input.has("parts")) throw new Unsupported(); // there is no reader of artifacts from a source
   const parts: Uint8Array[] = [];
   for (const c of chunked(payload(input), 1 << 16)) parts.push(c.slice());
   const whole = joinBytes(parts);
