@@ -110,13 +110,9 @@ type Export struct {
 // Rewritten is a metered module.
 type Rewritten struct {
 	Wasm []byte
-	// FuelGlobal and DepthGlobal are the names of the exported globals.
-	FuelGlobal, DepthGlobal string
 	// StartExport is the exported start function, "" if the module has none. The
 	// host calls it before anything else.
 	StartExport string
-	// UsesFloat: the module has float arithmetic, whose NaNs are canonicalised.
-	UsesFloat bool
 	// Imports are the original's imports, in order.
 	Imports []Import
 	// Exports are the functions that the original exports, in order.
@@ -171,13 +167,10 @@ func Rewrite(wasm []byte, o Options) (*Rewritten, error) {
 		return nil, err
 	}
 	out := &Rewritten{
-		FuelGlobal:  FuelExport,
-		DepthGlobal: DepthExport,
-		UsesFloat:   m.usesFloat,
-		Imports:     m.imports,
-		Exports:     m.callable,
-		HasMemory:   m.hasMemory,
-		MinPages:    m.minPages,
+		Imports:   m.imports,
+		Exports:   m.callable,
+		HasMemory: m.hasMemory,
+		MinPages:  m.minPages,
 	}
 	if m.hasStart {
 		out.StartExport = StartExport

@@ -164,12 +164,11 @@ func TestRewritten(t *testing.T) {
 	if len(in) != 1 || in[0].Module != "m" || in[0].Name != "n" || string(in[0].Params) != sI+sD || string(in[0].Results) != sL {
 		t.Errorf("imports %+v", in)
 	}
-	if !out.HasMemory || out.MinPages != 1 || out.StartExport != StartExport || out.UsesFloat ||
-		out.FuelGlobal != FuelExport || out.DepthGlobal != DepthExport || out.Stats.Functions != 1 {
+	if !out.HasMemory || out.MinPages != 1 || out.StartExport != StartExport || out.Stats.Functions != 1 {
 		t.Errorf("%+v", out)
 	}
 	out, err = Rewrite(single("", "", 0x43, 0, 0, 0, 0, 0x91, 0x1a).wasm(), schedule1())
-	if err != nil || !out.UsesFloat || out.StartExport != "" {
+	if err != nil || out.StartExport != "" {
 		t.Errorf("a square root: %+v, %v", out, err)
 	}
 }

@@ -58,7 +58,6 @@ func (f *body) simple(op byte, s *shape) {
 	}
 	switch {
 	case s.nan:
-		f.usesFloat = true
 		f.give(f.point(point{kind: s.out, local: -1}))
 	case s.clean:
 		f.give(operand{s.out, clean})

@@ -81,7 +81,6 @@ type module struct {
 	namesData    bool // an instruction names a data segment
 	altersTables bool // an instruction alters a table, or drops what it could
 	detached     bool // the host has the data
-	usesFloat    bool
 	allLocals    uint64
 	stats        Stats
 }

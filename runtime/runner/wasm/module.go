@@ -33,7 +33,6 @@ type module struct {
 	first      *image // what an instance holds at first
 	ready      *image // what it holds when _initialize has run; nil: to be run
 	start      string // the metered start function's export, "" without one
-	hasMemory  bool
 	minPages   uint32
 	initialize bool
 	entries    map[string]bool // exported functions; true: of type () -> ()
@@ -49,12 +48,11 @@ func meterModule(b []byte) (*module, *fuel.Rewritten, error) {
 		return nil, nil, err
 	}
 	m := &module{
-		start:     out.StartExport,
-		hasMemory: out.HasMemory,
-		minPages:  out.MinPages,
-		entries:   map[string]bool{},
-		detached:  out.Detached,
-		first:     &image{},
+		start:    out.StartExport,
+		minPages: out.MinPages,
+		entries:  map[string]bool{},
+		detached: out.Detached,
+		first:    &image{},
 	}
 	for _, d := range out.Data { // so that the module's file is not kept for them
 		m.first.parts = append(m.first.parts, fuel.Data{Offset: d.Offset, Bytes: bytes.Clone(d.Bytes)})
