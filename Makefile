@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test build bench fuzz fuzz-wasm fuzz-short generate fmt lint clean
+.PHONY: help demo test build bench attack bench-ts fuzz fuzz-wasm fuzz-short mutants generate fmt lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z-]+:.*##' Makefile
@@ -19,6 +19,10 @@ build: ## build bin/mythos and bin/mythos-executor
 
 bench: ## benchmarks against peers, recorded in bench/
 	@scripts/bench.sh
+	@scripts/bench-processes.sh
+
+bench-ts: ## the TypeScript codec against cbor-x, recorded in bench/typescript.md
+	@scripts/bench-ts.sh
 
 fuzz: ## every fuzz target for 30 s, recorded in bench/fuzz.md
 	@scripts/fuzz.sh 30 bench/fuzz.md
@@ -28,6 +32,18 @@ fuzz-wasm: ## the wasm rewriter and runner for half an hour, recorded in bench/f
 
 fuzz-short: ## every fuzz target for 5 s
 	@scripts/fuzz.sh 5
+
+CASES ?= 500000
+SEED ?= 1 2
+RECORD ?= bench/fuzz-diff.md
+fuzz-diff: ## TypeScript and Python against Go: CASES generated cases of each SEED, recorded in bench/fuzz-diff.md
+	@scripts/fuzz_diff.sh "$(CASES)" "$(SEED)" $(RECORD)
+
+mutants: ## what the vectors alone catch of N=200 wrong implementations, in the order of SEED=1
+	@scripts/mutants.sh "$(or $(N),200)" "$(firstword $(SEED) 1)"
+
+attack: ## every attack on the sandbox, as root and without rights; leaks and cold starts
+	@scripts/attack.sh
 
 generate: ## write codecs and field tables from spec/schema.can
 	@CGO_ENABLED=0 go run ./internal/cangen

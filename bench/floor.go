@@ -43,13 +43,15 @@ func newFloor(ctx context.Context, s *scene, e executor.Effect) (*floor, error) 
 		return nil, err
 	}
 	binding := &s.pkg.Manifest().Modules[0]
-	artifact, _ := s.pkg.Artifact(binding.Module.CID)
+	module, err := s.pkg.Module(binding)
+	if err != nil {
+		return nil, err
+	}
 	request, err := s.ledger.Object(ctx, rec.RequestHash)
 	if err != nil {
 		return nil, err
 	}
-	load := func(ctx context.Context) ([]byte, error) { return s.pkg.Module(ctx, binding) }
-	f.call = runner.Call{Module: executor.Module(binding, artifact.SHA256, load), Request: request, RequestHash: rec.RequestHash}
+	f.call = runner.Call{Module: executor.Module(binding, module, s.pkg.ID()), Request: request, RequestHash: rec.RequestHash}
 	return f, f.openFiles(s)
 }
 

@@ -14,9 +14,9 @@ import (
 	"github.com/mythos-run/mythos/internal/config"
 	"github.com/mythos-run/mythos/runtime/executor"
 	"github.com/mythos-run/mythos/runtime/gate"
-	"github.com/mythos-run/mythos/runtime/journal"
 	"github.com/mythos-run/mythos/runtime/libs/caps"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 	"github.com/mythos-run/mythos/runtime/node"
 	"github.com/mythos-run/mythos/runtime/pack"
@@ -34,7 +34,7 @@ type scene struct {
 	node   *node.Node
 	key    sig.Key
 	pkg    *gate.Package
-	ledger *journal.SQLite
+	ledger ledger.Log
 	engine runner.Runner
 	exec   *executor.Executor
 	proof  *caps.Chain

@@ -57,7 +57,7 @@ generated() { go_pure run ./internal/cangen -check; }
 
 vet() {
 	go_pure vet ./...
-	GOOS=wasip1 GOARCH=wasm go_pure vet ./tools/... # guests, hidden from the host's build
+	GOOS=wasip1 GOARCH=wasm go_pure vet ./tools/... ./sdk/go/... # guests, hidden from the host's build
 }
 
 static() {
@@ -67,21 +67,23 @@ static() {
 
 compiler() { have "$(go env CC | cut -d ' ' -f 1)"; }
 
-# install_compiler installs one where that is root's to do.
-install_compiler() {
+# debian PACKAGES... installs them where that is root's to do.
+debian() {
 	if [ "$(id -u)" -eq 0 ] && have apt-get; then
-		say "Installing gcc from Debian's packages ..."
-		if ! { apt-get update -qq && apt-get install -qq -y gcc libc6-dev >/dev/null; }; then
+		say "Installing $* from Debian's packages ..."
+		if ! { apt-get update -qq && apt-get install -qq -y "$@" >/dev/null; }; then
 			say "apt-get failed"
 		fi
 	fi
 }
 
+postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+
 tests() {
 	if compiler; then
-		CGO_ENABLED=1 go test -race -timeout 15m ./...
+		CGO_ENABLED=1 scripts/postgres.sh go test -race -timeout 20m ./...
 	else
-		go_pure test -timeout 15m ./...
+		CGO_ENABLED=0 scripts/postgres.sh go test -timeout 15m ./...
 	fi
 }
 
@@ -106,8 +108,12 @@ bench_builds() { go_pure -C bench vet ./...; }
 find_shared
 [ -n "${MYTHOS_CTVP_V02:-}" ] || missing "v0.2 vectors" "MYTHOS_CTVP_V02 is not set and ../shared/ctvp-v0.2 is not there"
 [ -n "${MYTHOS_ED25519_VECTORS:-}" ] || missing "Ed25519 edge vectors" "MYTHOS_ED25519_VECTORS is not set and ../shared/vectors/ed25519 is not there"
-compiler || install_compiler
+compiler || debian gcc libc6-dev
 compiler || missing "race detector" "no C compiler; the tests run without -race"
+have crun && have runc || debian crun runc
+have crun || missing "OCI images" "crun is not installed"
+postgres || debian postgresql
+postgres || missing "PostgreSQL" "initdb and pg_ctl are not installed"
 have node && have npm || missing "golden counts in V8, TypeScript" "Node 20 or later with npm is not installed"
 have python3 || missing "Python" "Python 3.10 or later is not installed"
 
@@ -125,6 +131,11 @@ if have node && have npm; then
 	step "TypeScript" typescript
 fi
 if have python3; then step "Python" python; fi
+step "guest SDKs: Go, Rust, C, AssemblyScript" scripts/sdks.sh
+step "tools in six languages answer the same" scripts/parity.sh
+step "mythos init in six languages" scripts/init.sh
+step "differential fuzzing, 5000 cases" scripts/fuzz_diff.sh
+step "vectors against 20 mutants" scripts/mutants.sh 20
 step "fuzz targets, 5 s each" scripts/fuzz.sh 5
 step "packing twice gives the same bytes" scripts/repack.sh
 step "demo: run, replay, run without a ledger" scripts/demo_check.sh

@@ -49,6 +49,8 @@ func can(p *pack) {
 	canPrecedence(s)
 	viewValues(s)
 	viewRefused(s)
+	viewEscapes(s)
+	viewEscapesRefused(s)
 }
 
 // decodes adds a valid can.decode with its JSON view.

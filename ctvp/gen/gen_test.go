@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/mythos-run/mythos/ctvp"
 	"github.com/mythos-run/mythos/runtime/conformance"
+	canon "github.com/mythos-run/mythos/runtime/libs/can"
+	"github.com/mythos-run/mythos/runtime/libs/ir"
 	keys "github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
@@ -355,4 +358,90 @@ func TestBuilderRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOpcodesAndTraps: each opcode and each trap that RFC-MYTHOS-0012 lists is in
+// a run and in a sealed run.
+func TestOpcodesAndTraps(t *testing.T) {
+	p, _ := built(t)
+	text, err := os.ReadFile("../../spec/RFC-MYTHOS-0012.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opcodes := listed(t, string(text), "### 4.1 ", "(?m)^\\| ([0-9a-f]{2}) \\| [A-Z_]+ \\|")
+	opcodes = append(opcodes, listed(t, string(text), "### 4.6 ", "(?m)^\\| ([0-9a-f]{2}) \\| [A-Z_]+ \\|")...)
+	traps := listed(t, string(text), "### 6.5 ", "(?m)^\\| `([a-z_]+)` \\|")
+	for op, told := range map[string]string{"ir.run": "error_code", "ir.seal": "seal"} {
+		used, ends := map[string]bool{}, ""
+		for _, v := range p.vectors {
+			if v.body.Op != op || v.entry.Result != conformance.Valid {
+				continue
+			}
+			ends += outputText(t, v.body.Expect.Output, told)
+			for _, code := range bundleOpcodes(t, v.body.Input) {
+				used[code] = true
+			}
+		}
+		for _, code := range opcodes {
+			if !used[code] {
+				t.Errorf("opcode %s is in no %s", code, op)
+			}
+		}
+		for _, code := range traps {
+			if !strings.Contains(ends, code) {
+				t.Errorf("no %s ends with %s", op, code)
+			}
+		}
+	}
+}
+
+// listed finds what a pattern captures in a section of a document.
+func listed(t *testing.T, text, heading, pattern string) []string {
+	t.Helper()
+	_, section, _ := strings.Cut(text, "\n"+heading)
+	section, _, _ = strings.Cut(section, "\n###")
+	var list []string
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(section, -1) {
+		list = append(list, m[1])
+	}
+	if len(list) < 10 {
+		t.Fatalf("%s lists %q", heading, list)
+	}
+	return list
+}
+
+// outputText is a text in an output; hexadecimal digits are what they stand for.
+func outputText(t *testing.T, output json.RawMessage, name string) string {
+	t.Helper()
+	var all map[string]any
+	if err := json.Unmarshal(output, &all); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := all[name].(string)
+	if raw, err := hex.DecodeString(text); err == nil {
+		return string(raw)
+	}
+	return text
+}
+
+// bundleOpcodes are the opcodes of an input's bundle, in hexadecimal.
+func bundleOpcodes(t *testing.T, input json.RawMessage) []string {
+	t.Helper()
+	var in struct {
+		Hex conformance.Hex `json:"hex"`
+	}
+	if err := json.Unmarshal(input, &in); err != nil {
+		t.Fatal(err)
+	}
+	var b ir.Bundle
+	r := canon.NewReader(in.Hex)
+	b.ReadCAN(&r)
+	if err := r.Done(); err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, op := range b.Ops.Ops {
+		list = append(list, fmt.Sprintf("%02x", op.Opcode))
+	}
+	return list
 }

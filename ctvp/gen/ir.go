@@ -14,7 +14,11 @@ import (
 )
 
 // irGen makes vectors of bundles and runs.
-type irGen struct{ *suite }
+type irGen struct {
+	*suite
+	first []irCase // of what each run is about and how it ends, for its seal
+	seen  map[string]bool
+}
 
 // irSuite is the suite of the intermediate representation.
 func irSuite(p *pack) {
@@ -22,7 +26,7 @@ func irSuite(p *pack) {
 	s.flag("exact-fuel", "a run that needs its purse to the last unit, or one more")
 	s.flag("bomb", "a small program whose values or frames grow beyond every bound")
 	s.flag("bent", "a valid bundle of which one thing was changed and every id made right again")
-	g := &irGen{s}
+	g := &irGen{suite: s, seen: map[string]bool{}}
 	s.spec = "RFC-MYTHOS-0012 §5"
 	g.loads()
 	g.bent()
@@ -33,6 +37,7 @@ func irSuite(p *pack) {
 	s.level = 2
 	g.edges()
 	g.stops()
+	g.seals()
 }
 
 // irItem is an item of assembly text that a program may use.
@@ -189,11 +194,20 @@ func (g *irGen) run(c irCase) {
 			stated[name] = v
 		}
 	}
+	g.valid(c.what, "ir.run", irShort(c.described()), input, stated, c.flags...)
+	if kind := c.what + " " + c.trap; !g.seen[kind] {
+		g.seen[kind] = true
+		g.first = append(g.first, c)
+	}
+}
+
+// described is what the run is about.
+func (c *irCase) described() string {
 	doc := cmp.Or(c.doc, c.body)
 	if c.budget != "" {
 		doc += "; budget " + c.budget
 	}
-	g.valid(c.what, "ir.run", irShort(doc), input, stated, c.flags...)
+	return doc
 }
 
 // told is what Go answers, nothing if it refuses.

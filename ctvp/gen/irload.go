@@ -41,11 +41,16 @@ task main = main(&n) budget cpu_us=10 io=1 writes=1
 // bundle decodes the sample's bundle.
 func (g *irGen) bundle() *ir.Bundle {
 	raw, _ := g.assemble(irSample)
+	return g.decode(raw)
+}
+
+// decode decodes a bundle.
+func (g *irGen) decode(raw []byte) *ir.Bundle {
 	var b ir.Bundle
 	r := canon.NewReader(raw)
 	b.ReadCAN(&r)
 	if err := r.Done(); err != nil {
-		g.p.fail("the sample's bundle: %w", err)
+		g.p.fail("a bundle: %w", err)
 	}
 	return &b
 }

@@ -292,6 +292,22 @@ func (g *irGen) edges() {
 		{what: "require-cap", body: "require_cap 5, raw; ret", fuel: 1000 + 3, input: in{"caps": []any{""}}},
 		{what: "effect", body: "effect echo, r9, r1, r2; ret", fuel: 1000 + 4 + 2 + 3, effects: irEchoes(hi)},
 		{what: "halt", body: "halt", fuel: 2},
+		{what: "jmp", body: "jmp t; t: ret", fuel: 1 + 3},
+		{what: "get", body: "make m, r1; get r1, 256, r2; ret", fuel: 11 + 3 + 3},
+		{what: "set", body: "make m, r1; const no, r2; set r1, 256, r2, r1; ret", fuel: 11 + 3 + (4 + 1 + 3) + 3},
+		{what: "blob-put", body: "const raw, r0; blob_put r0, media, hi, r1, r2; ret", fuel: 3 + 1000 + 1 + 6 + 2 + 3, effects: [][]byte{irAnswered(200, []byte{0}, "")}},
+		{what: "two-effects", body: "effect echo, r9, r1, r2; effect echo, r9, r3, r4; ret", fuel: 2*(1000+4+2) + 3, effects: irEchoes(hi, hi)},
+		{what: "eq", body: "eq r0, r1, r2; ret", args: "7, 8", fuel: 4 + 3},
+		{what: "lt", body: "lt r0, r1, r2; ret", args: "7, 8", fuel: 4 + 3},
+		{what: "not", body: "not r8, r2; ret", fuel: 2 + 3},
+		{what: "add", body: "add r0, r1, r2; ret", args: "7, 8", fuel: 3 + 3},
+		{what: "sub", body: "sub r0, r1, r2; ret", args: "8, 7", fuel: 3 + 3},
+		{what: "mul", body: "mul r0, r1, r2; ret", args: "7, 8", fuel: 3 + 3},
+		{what: "len", body: "len r0, r2; ret", args: "&m8", fuel: 2 + 3},
+		{what: "at", body: "at r0, r1, r2; ret", args: "&three8, 2", fuel: 3 + 3},
+		{what: "append", body: "append r0, r1, r2; ret", args: "&none, 7", fuel: 4 + 1 + 3},
+		{what: "concat", body: "concat r0, r1, r2; ret", args: "hi, wide8", fuel: 4 + 1 + 3},
+		{what: "loop", body: "const one, r3; again: add r1, r3, r1; lt r1, r0, r2; not r2, r2; jz r2, again; ret", args: "10, 0", fuel: 3 + 10*(3+4+2+1) + 3},
 	} {
 		g.edge(c)
 	}
@@ -313,7 +329,7 @@ func (g *irGen) edge(c irCase) {
 		}
 		x := c
 		x.what, x.flags = "fuel-"+what, []string{"exact-fuel"}
-		x.budget = fmt.Sprintf("cpu_us=%d io=1 writes=0", purse/1000)
+		x.budget = fmt.Sprintf("cpu_us=%d io=%d writes=%d", purse/1000, max(1, len(c.effects)), strings.Count(c.body, "blob_put"))
 		x.body = irPad(purse-c.fuel+missing) + c.body
 		x.doc = fmt.Sprintf("%s, behind ops that leave it %d fuel less than it needs", c.body, missing)
 		switch missing {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 )
 
 // views are entries as ledger.fold takes them.
@@ -161,6 +162,7 @@ func foldRegisters(s *suite) {
 	corrupt(s, "fold-register", "attempt 2 after the register before the latest", r0, r1, e.register(r0, r1).changed(10, hashOf(r0.id())))
 	corrupt(s, "fold-register", "the second attempt twice", r0, r1, r1)
 	corrupt(s, "fold-register", "attempt 1 without the one before it", r0, ledgerEntry{kindRegister, signedFields(r1.at, without(r1.fields, 10), e.owner, ""), r1.at, e.owner})
+	foldPrevious(s, e)
 	corrupt(s, "fold-register-content", "another request", r0, e.asking("x").register(r0))
 	other := newEffect("another", retryIdempotent)
 	corrupt(s, "fold-register-content", "another id", r0, other.register(r0))
@@ -173,6 +175,25 @@ func foldRegisters(s *suite) {
 	corrupt(s, "fold-register-phase", "after divergence", r0, c, e.commit(r0, "b"), r1)
 	corrupt(s, "fold-register-phase", "after it was settled", r0, e.resolution(r0, wasCommitted), r1)
 	corrupt(s, "fold-register-phase", "the first one again after the commit", r0, c, r0)
+}
+
+// foldPrevious are registers whose previous_register is there without need, or
+// names nothing: 32 zero bytes are a register id like any other.
+func foldPrevious(s *suite, e effect) {
+	r0 := e.register()
+	r1 := e.register(r0)
+	zero := hashOf(make([]byte, 32))
+	alone := func(r ledgerEntry, nums ...uint8) ledgerEntry {
+		r.fields = signedFields(r.at, without(r.fields, nums...), r.owner, "")
+		return r
+	}
+	corrupt(s, "fold-register-previous", "attempt 0 that follows 32 zero bytes", r0.changed(10, zero))
+	corrupt(s, "fold-register-previous", "no attempt, and it follows 32 zero bytes", alone(r0.changed(10, zero), 9))
+	corrupt(s, "fold-register-previous", "no attempt, and it follows something", alone(r0.changed(10, hashOf(digest("x"))), 9))
+	corrupt(s, "fold-register-previous", "attempt 1 that follows 32 zero bytes, and nothing before it", r1.changed(10, zero))
+	corrupt(s, "fold-register-previous", "attempt 1 that follows 32 zero bytes, after attempt 0", r0, r1.changed(10, zero))
+	corrupt(s, "fold-register-previous", "no attempt, after attempt 0", r0, alone(r1, 9))
+	corrupt(s, "fold-register-previous", "neither attempt nor what it follows, after attempt 0", r0, alone(r1, 9, 10))
 }
 
 // foldOthers are other entries that do not fit.
@@ -212,6 +233,33 @@ func foldOthers(s *suite) {
 	corrupt(s, "fold-kind-other", "a register as a commit", r0, raw(kindCommit, r0.fields))
 	corrupt(s, "fold-kind-other", "a resolution as a mark", r0, raw(kindMark, res.fields))
 	corrupt(s, "fold-kind-other", "a mark as a resolution", r0, raw(kindResolution, mark.fields))
+	foldBytes(s, r0, c, mark, res)
 	corrupt(s, "fold-keyid", "a register with a key_id, though it names its owner", raw(kindRegister, with(r0.fields, 8, signature(1, e.owner.keyID(), e.owner.sign(r0.id())))))
 	corrupt(s, "fold-keyid", "a mark without a key_id", r0, raw(kindMark, with(mark.fields, 6, signature(1, nil, e.owner.sign(mark.id())))))
+}
+
+// foldBytes are entries that do not decode.
+func foldBytes(s *suite, r0, c, mark, res ledgerEntry) {
+	for _, x := range []struct {
+		name   string
+		before []ledgerEntry
+		e      ledgerEntry
+	}{{"register", nil, r0}, {"commit", []ledgerEntry{r0}, c}, {"mark", []ledgerEntry{r0}, mark}, {"resolution", []ledgerEntry{r0}, res}} {
+		for _, bad := range []struct {
+			doc string
+			raw []byte
+		}{
+			{"no bytes", []byte{}},
+			{"cut before its last byte", x.e.bytes()[:len(x.e.bytes())-1]},
+			{"a byte behind it", join(x.e.bytes(), rawU(0))},
+			{"the empty MAP", rawM()},
+		} {
+			list := views(x.before)["entries"].([]any)
+			list = append(list, in{"kind": x.e.kind, "hex": bad.raw})
+			s.invalid("fold-bytes-"+x.name, "ledger.fold", "a "+x.name+": "+bad.doc, in{"entries": list}, "ledger_corrupt")
+		}
+	}
+	wrong := res.fields
+	corrupt(s, "fold-schema", "a resolution with another schema", r0, ledgerEntry{kindResolution, signedFields(res.at, with(wrong, 2, rawT("mythos.ledger.entry")), res.owner, ""), res.at, res.owner})
+	corrupt(s, "fold-hash", "a register whose tool_id has another algorithm", r0.changed(2, x("08 02 03 01 03 02 03 02 05 20"+strings.Repeat("00", 32))))
 }

@@ -193,6 +193,9 @@ func (g *objectGen) content() {
 	breaks("Attestation", 4, "with result 2 of a pass or fail", "03 02", "attestation_claim")
 	breaks("EffectRegister", 11, "with retry class 4", "03 04", "ledger_entry")
 	breaks("EffectRegister", 1, "whose idempotency id is not of its tool and key", fmt.Sprintf("%x", hashOf(digest("idem"))), "ledger_entry")
+	zero := fmt.Sprintf("%x", hashOf(make([]byte, 32)))
+	breaks("EffectRegister", 9, "with attempt 1 that follows nothing", "03 01", "ledger_entry")
+	breaks("EffectRegister", 10, "without attempt, that follows 32 zero bytes", zero, "ledger_entry")
 	breaks("DivergenceMark", 3, "with reason 0", "03 00", "ledger_entry")
 	breaks("DivergenceMark", 3, "with reason 4", "03 04", "ledger_entry")
 	breaks("LedgerResolution", 5, "with outcome 0", "03 00", "ledger_entry")
@@ -207,22 +210,4 @@ func (g *objectGen) content() {
 	breaks("RingPolicy", 5, "with module kinds that do not ascend", "07 02 03 02 03 01", "ring_policy_invalid")
 	breaks("RingPolicy", 5, "with module kind 5", "07 01 03 05", "ring_policy_invalid")
 	breaks("RingPolicy", 10, "with sandbox level 5", "03 05", "ring_policy_invalid")
-}
-
-// confusion is the suite of type confusion: every signed kind's bytes, opened as
-// every other.
-func confusion(p *pack) {
-	s := p.suite("confusion", "RFC-MYTHOS-0001", "For every ordered pair of signed kinds, one's signed bytes opened as the other.")
-	s.spec = "RFC-MYTHOS-0001 §3.3"
-	g := &objectGen{s, newSampler(), newSigner("alice"), newSigner("bob")}
-	for _, from := range signed() {
-		good := seal(from, g.samples.fields(from, true, 1), g.a)
-		for _, to := range signed() {
-			if from.Name == to.Name {
-				continue
-			}
-			i := in{"type": to.Name, "hex": encode(good), "by": g.a.agent()}
-			g.refusedByGo(slug(from)+"-as-"+slug(to), "object.open", fmt.Sprintf("a signed %s opened as %s", from.Name, to.Name), i)
-		}
-	}
 }

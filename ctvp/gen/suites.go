@@ -30,6 +30,8 @@ func build() (*pack, error) {
 		irSuite,
 		packageSuite,
 		datasetSuite,
+		mutantCases,
+		logSuite,
 	} {
 		suite(p)
 	}

@@ -41,7 +41,11 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	codecs, err := s.codecsFile()
+	codecs, err := s.codecsFile("view", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withHash, err := s.codecsFile("conformance", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +55,7 @@ func TestGolden(t *testing.T) {
 	}
 	for name, got := range map[string]string{
 		"small_gen.go.golden": string(goFile), "schema_gen.go.golden": string(view),
-		"codecs_gen.go.golden": string(codecs), "tables.md.golden": doc,
+		"codecs_gen.go.golden": string(codecs), "codecs_hash_gen.go.golden": string(withHash), "tables.md.golden": doc,
 	} {
 		file := filepath.Join("testdata", name)
 		if *update {
@@ -121,7 +125,8 @@ func TestDrift(t *testing.T) {
 	put(doc, "<!-- table:Leaf -->\n<!-- /table -->\n")
 	files := []string{
 		filepath.Join("runtime", "libs", "sig", "can_gen.go"), filepath.Join("runtime", "libs", "small", "can_gen.go"),
-		filepath.Join("internal", "view", "schema_gen.go"), filepath.Join("internal", "view", "codecs_gen_test.go"), doc,
+		filepath.Join("internal", "view", "schema_gen.go"), filepath.Join("internal", "view", "codecs_gen_test.go"),
+		filepath.Join("runtime", "conformance", "codecs_gen.go"), doc,
 	}
 	check := func(stale ...string) {
 		t.Helper()

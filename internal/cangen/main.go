@@ -1,6 +1,6 @@
 // Command cangen turns spec/schema.can into the Go codecs of runtime/libs, the
-// codecs of the SDKs, the descriptors of the named JSON views and the field
-// tables of the RFCs. With -check it writes nothing and fails if a file would
+// codecs of the SDKs, the descriptors of the named JSON views, the tables of
+// codecs by name and the field tables of the RFCs. With -check it writes nothing and fails if a file would
 // change.
 //
 //	go run ./internal/cangen [-check]
@@ -93,11 +93,19 @@ func (s *schema) files() ([]output, error) {
 		return nil, err
 	}
 	out = append(out, output{filepath.Join("internal", "view", "schema_gen.go"), view})
-	codecs, err := s.codecsFile()
-	if err != nil {
-		return nil, err
+	for _, table := range []struct {
+		pkg, path string
+		hash      bool
+	}{
+		{"view", filepath.Join("internal", "view", "codecs_gen_test.go"), false},
+		{"conformance", filepath.Join("runtime", "conformance", "codecs_gen.go"), true},
+	} {
+		codecs, err := s.codecsFile(table.pkg, table.hash)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, output{table.path, codecs})
 	}
-	out = append(out, output{filepath.Join("internal", "view", "codecs_gen_test.go"), codecs})
 	py, err := s.pyFile()
 	if err != nil {
 		return nil, err

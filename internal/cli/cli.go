@@ -58,6 +58,8 @@ func System(build string) Env {
 type app struct {
 	Env
 	name string // of the program
+
+	ledger string // --ledger; "": as the settings say
 }
 
 // Run runs one command line of mythos, without the program's name, and returns
@@ -93,7 +95,7 @@ const (
 // commands lists what mythos can do, in the order of its help.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
-		newPack(a), newVerify(a), newInspect(a), newRun(a, runMythos),
+		newInit(a), newPack(a), newVerify(a), newInspect(a), newRun(a, runMythos), newDev(a),
 		newReceipts(a), newLedger(a), newStore(a),
 		newKeys(a), newTrust(a),
 		newIR(a), newCan(a), newCTVP(a),
@@ -151,6 +153,13 @@ func (a *app) withNode(fn func(*node.Node) error) error {
 	if err != nil {
 		return err
 	}
-	n := node.New(node.Options{Paths: paths, Clock: a.Clock, Version: Release})
+	settings, err := config.FindSettings(a.Getenv)
+	if err != nil {
+		return err
+	}
+	if a.ledger != "" {
+		settings.Ledger = a.ledger
+	}
+	n := node.New(node.Options{Paths: paths, Clock: a.Clock, Version: Release, Settings: settings})
 	return errors.Join(fn(n), n.Close())
 }

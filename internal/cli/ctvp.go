@@ -22,7 +22,7 @@ func newCTVP(a *app) *cobra.Command {
 		Long: `Run and show the conformance vectors: inputs, and what every implementation of MYTHOS
 must answer. This program carries them; --pack names a folder that holds others.`,
 		Example: "  mythos ctvp verify\n  mythos ctvp verify --impl 'python3 -m mythos.conformance'\n  mythos ctvp show can-varint-not-minimal-001",
-	}, newCTVPVerify(a), newCTVPList(a), newCTVPShow(a), newCTVPExport(a))
+	}, newCTVPVerify(a), newCTVPFuzz(a), newCTVPList(a), newCTVPShow(a), newCTVPExport(a))
 }
 
 // ctvpChoice says which pack is read, and which of its vectors.

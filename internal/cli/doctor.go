@@ -8,6 +8,8 @@ import (
 	"github.com/mythos-run/mythos/internal/term"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/node"
+	"github.com/mythos-run/mythos/runtime/runner/image"
+	"github.com/mythos-run/mythos/runtime/runner/sandbox"
 )
 
 // ErrDoctor is the code of a doctor that found something broken.
@@ -24,7 +26,10 @@ func newDoctor(a *app) *cobra.Command {
 		Use: "doctor", Short: "Check this machine's folders, keys, store and ledger", GroupID: groupMachine,
 		Long: `Check this machine: the folders that MYTHOS uses and who may enter them, keys,
 trust file and ring policy, object store, ledger, the wasm engine and its cache,
-and disk space. What is wrong comes with what to type. Nothing is repaired.`,
+disk space, the sandbox for modules that are programs, which is tried out, and
+their runtimes. MYTHOS_NODE, MYTHOS_PYTHON3 and MYTHOS_OCI_RUNTIME name others; with
+MYTHOS_SANDBOX=best-effort such modules run in whatever sandbox there is, with
+none in none. What is wrong comes with what to type. Nothing is repaired.`,
 		Example: "  mythos doctor\n  MYTHOS_HOME=/srv/mythos mythos doctor --json",
 		Args:    args(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
@@ -53,12 +58,25 @@ type doctorView struct {
 	Schema string    `json:"schema"`
 	OK     bool      `json:"ok"` // nothing failed
 	Checks []checkup `json:"checks"`
+
+	Sandbox  *sandbox.Report `json:"sandbox"`  // null if it cannot be probed
+	Runtimes []runtimeView   `json:"runtimes"` // what process modules can use
+
+	OCIRuntimes []image.Runtime `json:"oci_runtimes"` // what images can use, strongest first
 }
 
 func (o *doctorOptions) run(ctx context.Context) error {
 	v := doctorView{Schema: "mythos.doctor/1", OK: true}
 	err := o.withNode(func(n *node.Node) error {
-		v.Checks = (&examination{n}).all(ctx)
+		x := &examination{n}
+		v.Checks = x.all(ctx)
+		var more []checkup
+		var box checkup
+		box, v.Sandbox = x.sandbox(ctx)
+		more, v.Runtimes = x.runtimes(ctx)
+		v.Checks = append(append(v.Checks, box), more...)
+		more, v.OCIRuntimes = x.containers(ctx)
+		v.Checks = append(v.Checks, more...)
 		return nil
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/mythos-run/mythos/runtime/journal"
+	"github.com/mythos-run/mythos/runtime/journal/postgres"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 	"github.com/mythos-run/mythos/runtime/node"
@@ -159,6 +160,9 @@ func (x *examination) ledger(ctx context.Context) (c checkup) {
 	}()
 	if _, err := log.Lookup(ctx, cid.Hash{}); err != nil {
 		return broken("ledger", err)
+	}
+	if x.Settings.Ledger != "" {
+		return healthy("ledger", postgres.Redacted(x.Settings.Ledger)+" can be read and its schema is known")
 	}
 	dir := filepath.Join(x.Paths.Data, "ledger")
 	if err := writable(dir); err != nil {

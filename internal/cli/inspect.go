@@ -12,7 +12,6 @@ import (
 
 	"github.com/mythos-run/mythos/internal/view"
 	"github.com/mythos-run/mythos/runtime/cas"
-	"github.com/mythos-run/mythos/runtime/journal"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
@@ -150,7 +149,7 @@ func findObject(ctx context.Context, n *node.Node, id cid.Hash) ([]byte, error) 
 	return raw, errors.Join(err, log.Close())
 }
 
-func fromLedger(ctx context.Context, log *journal.SQLite, id cid.Hash) ([]byte, error) {
+func fromLedger(ctx context.Context, log ledger.Store, id cid.Hash) ([]byte, error) {
 	raw, err := log.Object(ctx, id)
 	if errors.Is(err, ledger.ErrNoItem) {
 		return log.Receipt(ctx, id)

@@ -20,13 +20,13 @@ import (
 )
 
 func newLedger(a *app) *cobra.Command {
-	return group(&cobra.Command{
+	return a.bindLedger(group(&cobra.Command{
 		Use: "ledger", Short: "Read the effect ledger", GroupID: groupRecords,
 		Long: `Read the effect ledger (RFC-MYTHOS-0005): what was registered before each effect,
 what was committed after it, and the beginning and end of every run. Reading never
 waits for a run that is writing.`,
 		Example: "  mythos ledger list --run nightly-1\n  mythos ledger show 5b1f0c",
-	}, newLedgerList(a), newLedgerShow(a))
+	}, newLedgerList(a), newLedgerShow(a), newLedgerVerify(a), newLedgerCheckpoint(a), newLedgerProve(a), newLedgerCheckProof(a), newLedgerCopy(a)))
 }
 
 type ledgerListOptions struct {

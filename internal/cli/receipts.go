@@ -16,12 +16,12 @@ import (
 )
 
 func newReceipts(a *app) *cobra.Command {
-	return group(&cobra.Command{
+	return a.bindLedger(group(&cobra.Command{
 		Use: "receipts", Short: "List, show and verify receipts of effects", GroupID: groupRecords,
 		Long: `List, show and verify receipts of effects. A receipt is an executor's signed
 statement that one call of a tool had one outcome.`,
 		Example: "  mythos receipts list --run nightly-1\n  mythos receipts show 5b1f0c\n  mythos receipts verify 5b1f0c",
-	}, newReceiptsList(a), newReceiptsShow(a), newReceiptsVerify(a))
+	}, newReceiptsList(a), newReceiptsShow(a), newReceiptsVerify(a)))
 }
 
 type receiptsListOptions struct {

@@ -47,7 +47,10 @@ run, which repeats the effects.
 
 const runLongMythos = `Without --cap the local dev key issues what the run needs: for each tool whose
 modules ask for no capability, the right to call it from this package in ring 0
-for an hour. That is said on standard error.`
+for an hour, and whatever --grant hands to this run: a module that asks for a
+power gets it only so. That is said on standard error. The forms of --grant:
+  ` + node.GrantForms + `
+The port is 443 and BYTES 64 MiB unless given.`
 
 const runLongExecutor = `Nothing is issued here: every effect needs a proof, given with --cap. Packages
 that the local dev key signed are accepted as by "mythos run", but the dev key
@@ -61,12 +64,16 @@ func newRun(a *app, kind runKind) *cobra.Command {
 		Example: "  mythos run dist/demo-001-0.1.0\n" +
 			"  mythos run dist/demo-001-0.1.0.mythos.tgz --run-id nightly-1 --json\n" +
 			"  mythos run sha256:... --entrypoint greet --input '[\"Ada\"]' --variant demo/echo=node\n" +
+			"  mythos run PACKAGE --grant net=api.example.com --grant secret=api-token\n" +
 			"  mythos run PACKAGE --cap call.cap --key operator.key",
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, list []string) error {
 			o.Package = list[0]
 			if cmd.Flags().Changed("key") && len(o.Proofs) == 0 {
 				return usagef("--key is the key of the proofs' leaf issuer: give the proofs with --cap")
+			}
+			if len(o.Grants) > 0 && len(o.Proofs) > 0 {
+				return usagef("--grant makes capabilities of the local dev key, which counts for nothing beside --cap")
 			}
 			return o.run(cmd.Context())
 		},
@@ -82,12 +89,15 @@ func newRun(a *app, kind runKind) *cobra.Command {
 	f.StringVar(&o.RunID, "run-id", "", "the run's name, `TEXT` of 1 to 128 of A-Z a-z 0-9 . _ : - (default a fresh one)")
 	f.StringArrayVar(&o.Proofs, "cap", nil, "a capability proof `FILE`; may be repeated; under another authority a run id names another run")
 	f.StringVar(&o.Key, "key", "", "the key of the proofs' leaf issuer: a key `FILE`, env:NAME or fd:N")
+	if kind == runMythos {
+		f.StringArrayVar(&o.Grants, "grant", nil, "hand this `POWER` to the run's modules; may be repeated; not with --cap")
+	}
 	f.Uint8Var(&o.Ring, "ring", 0, "the ring `N` to run in")
 	f.StringArrayVar(&o.Variants, "variant", nil, "`TOOL=VARIANT`: use this variant of a tool; may be repeated")
 	f.BoolVar(&o.NoWait, "no-wait", false, "fail instead of waiting for the ledger or for an effect that runs elsewhere")
 	f.StringVar(&o.moduleLog, "module-log", "", "append what modules log to this `FILE`, a line as TOOL[@VARIANT] LINE")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	return exits(cmd, 3, 4, 5, 6, 7, 8)
+	return exits(a.bindLedger(cmd), 3, 4, 5, 6, 7, 8)
 }
 
 func (o *runOptions) run(ctx context.Context) error {

@@ -29,6 +29,7 @@ import (
 //	get NAME FILE PATH            set NAME to a text member
 //	lines N FILE                  the file has N lines
 //	poke FILE OFFSET HEX          overwrite bytes; OFFSET may be negative
+//	alter DIR SQL                 change the ledger in a folder behind its back
 //	source DIR [KEY=VALUE...]     write a source folder (see guest_test.go)
 //	package DIR FAULT             write a packed folder with a fault in it
 //	trustkey ROLE KEYFILE         trust the key of a secret key file
@@ -57,7 +58,7 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "has": has, "get": get, "lines": lines, "poke": poke,
+			"exits": exits, "has": has, "get": get, "lines": lines, "poke": poke, "alter": alter,
 			"source": stories.source, "package": stories.faulty, "trustkey": trustKey,
 			"capability": capability, "awaitregister": awaitRegister, "interrupt": interrupt,
 		},

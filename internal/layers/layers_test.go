@@ -40,14 +40,18 @@ var layers = []layer{
 	{2, "runtime/journal", "the durable ledger"},
 	{1, "internal/atomicfile", "temp, sync, rename"},
 	{1, "internal/term", "terminal width, colour and progress"},
+	{1, "internal/watch", "tells when source files change"},
 	{1, "internal/config", "flags, environment and config files"},
 	{1, "internal/obs", "logs, metrics and spans"},
 	{1, "internal/view", "the JSON view of canonical values"},
 	{1, "internal/cangen", "generates codecs from spec/schema.can"},
 	{1, "internal/v8counts", "meters guests for the check against V8"},
 	{1, "internal/layers", "these tests"},
+	{1, "internal/mutants", "changes verifying code, one place at a time, to try the vectors"},
+	{1, "internal/scaffold", "writes the source folder of a new package from templates and the SDKs"},
 	{1, "internal/specref", "the test of references into spec/"},
 	{1, "ctvp", "conformance data and the error table, embedded"},
+	{1, "sdk", "the guest SDKs' sources, embedded"},
 	{1, "sdk/go", "guest SDK: what a module links"},
 	{1, "tools", "guest modules"},
 	{0, "runtime/libs", "pure functions from bytes to bytes; their edges are the table below"},
@@ -73,6 +77,7 @@ var edges = map[string][]string{
 	"manifest": {"can", "cid", "fault", "sig", "merkle", "blob", "receipt", "abi"}, // artifacts are blobs; attestations; tool ids
 	"ledger":   {"can", "cid", "fault", "sig", "receipt"},                          // a commit names a receipt
 	"evidence": {"can", "cid", "fault", "sig", "merkle", "receipt", "ledger"},      // joins receipts and entries under one root
+	"tlog":     {"cid", "fault", "sig"},                                            // a tree of hashes, its heads signed
 	"rings":    {"can", "cid", "fault", "sig", "ir", "receipt"},                    // policies bound budgets and demand attestations
 }
 
@@ -136,10 +141,11 @@ var confined = []confinement{
 	{"github.com/spf13/pflag", []string{"internal/cli"}, "cobra's flags"},
 	{"github.com/tetratelabs/wazero", []string{"runtime/runner/wasm"}, "one engine behind the runner port"},
 	{"zombiezen.com/go/sqlite", []string{"runtime/journal"}, "one database behind the journal"},
+	{"github.com/jackc/pgx/v5", []string{"runtime/journal/postgres"}, "the other database behind the journal"},
 	{"modernc.org/sqlite", []string{"runtime/journal"}, "the engine underneath, for its version"},
 	{"golang.org/x/term", []string{"internal/term"}, "terminals"},
 	{"golang.org/x/sys", []string{"internal/atomicfile", "runtime/cas", "runtime/journal", "runtime/runner"}, "sync, locks and sandboxes need system calls"},
-	{"github.com/klauspost/compress", []string{"runtime/conformance"}, "zstd, which the standard library does not have"},
+	{"github.com/klauspost/compress", []string{"runtime/conformance", "runtime/runner/image"}, "zstd, which the standard library does not have"},
 	{module + "/internal/cli", []string{"runtime/cmd"}, "only mains run commands"},
 	{module + "/ctvp", []string{"internal/cli", "runtime/conformance", "registry", "ctvp"}, "data for those who report errors and run vectors"},
 }
@@ -151,6 +157,7 @@ var testOnly = []string{
 	"github.com/google/go-cmp",
 	"github.com/rogpeppe/go-internal",
 	"go.uber.org/goleak",
+	"golang.org/x/mod", // the second implementation of logs and notes
 	"pgregory.net/rapid",
 }
 

@@ -20,11 +20,13 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/wire"
 )
 
+// codec is a struct that reads and writes itself.
 type codec interface {
 	AppendCAN(b []byte) []byte
 	ReadCAN(r *can.Reader)
 }
 
+// codecs holds the codec of every struct by its name in the schema.
 func codecs() map[string]func() codec {
 	return map[string]func() codec{
 		"AgentID":             func() codec { return new(sig.AgentID) },
@@ -102,6 +104,11 @@ func codecs() map[string]func() codec {
 		"ToolRequest":         func() codec { return new(abi.Request) },
 		"ToolResponse":        func() codec { return new(abi.Response) },
 		"ToolError":           func() codec { return new(abi.Error) },
+		"HTTPRequest":         func() codec { return new(abi.HTTPRequest) },
+		"HTTPResponse":        func() codec { return new(abi.HTTPResponse) },
+		"HTTPHeader":          func() codec { return new(abi.HTTPHeader) },
+		"IOTranscript":        func() codec { return new(abi.Transcript) },
+		"IOCall":              func() codec { return new(abi.IOCall) },
 		"ToolIdentity":        func() codec { return new(abi.Identity) },
 		"PackageManifest":     func() codec { return new(manifest.Manifest) },
 		"Requires":            func() codec { return new(manifest.Requires) },

@@ -412,6 +412,38 @@ func structs() []Struct {
 			{Num: 1, Name: "code", Type: Type{Kind: "text"}},
 			{Num: 2, Name: "message", Optional: true, Type: Type{Kind: "text"}},
 		}},
+		{Name: "HTTPRequest", Package: "abi", Closed: true, Fields: []Field{
+			{Num: 1, Name: "schema", Const: "mythos.http.request", Type: Type{Kind: "text"}},
+			{Num: 2, Name: "method", Type: Type{Kind: "text"}},
+			{Num: 3, Name: "url", Type: Type{Kind: "text"}},
+			{Num: 4, Name: "headers", Optional: true, Type: Type{Kind: "list", Elem: &Type{Kind: "struct", Struct: "HTTPHeader"}}},
+			{Num: 5, Name: "body", Optional: true, Type: Type{Kind: "bytes"}},
+			{Num: 6, Name: "redirects", Optional: true, Type: Type{Kind: "u8"}},
+			{Num: 7, Name: "timeout_us", Optional: true, Type: Type{Kind: "u64"}},
+			{Num: 8, Name: "max_body", Optional: true, Type: Type{Kind: "u64"}},
+		}},
+		{Name: "HTTPResponse", Package: "abi", Fields: []Field{
+			{Num: 1, Name: "schema", Const: "mythos.http.response", Type: Type{Kind: "text"}},
+			{Num: 2, Name: "status", Type: Type{Kind: "u16"}},
+			{Num: 3, Name: "url", Type: Type{Kind: "text"}},
+			{Num: 4, Name: "headers", Optional: true, Type: Type{Kind: "list", Elem: &Type{Kind: "struct", Struct: "HTTPHeader"}}},
+			{Num: 5, Name: "body", Type: Type{Kind: "bytes"}},
+			{Num: 6, Name: "error", Optional: true, Type: Type{Kind: "struct", Struct: "ToolError"}},
+		}},
+		{Name: "HTTPHeader", Package: "abi", Closed: true, Fields: []Field{
+			{Num: 1, Name: "name", Type: Type{Kind: "text"}},
+			{Num: 2, Name: "value", Type: Type{Kind: "text"}},
+		}},
+		{Name: "IOTranscript", Package: "abi", Fields: []Field{
+			{Num: 1, Name: "schema", Const: "mythos.io", Type: Type{Kind: "text"}},
+			{Num: 2, Name: "calls", Type: Type{Kind: "list", Elem: &Type{Kind: "struct", Struct: "IOCall"}}},
+		}},
+		{Name: "IOCall", Package: "abi", Fields: []Field{
+			{Num: 1, Name: "fn", Type: Type{Kind: "text"}},
+			{Num: 2, Name: "request", Type: Type{Kind: "bytes"}},
+			{Num: 3, Name: "response", Optional: true, Type: Type{Kind: "bytes"}},
+			{Num: 4, Name: "response_cid", Optional: true, Type: Type{Kind: "struct", Struct: "Hash"}},
+		}},
 		{Name: "ToolIdentity", Package: "abi", Fields: []Field{
 			{Num: 1, Name: "schema", Const: "mythos.tool", Type: Type{Kind: "text"}},
 			{Num: 2, Name: "name", Type: Type{Kind: "text"}},

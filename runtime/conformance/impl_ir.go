@@ -168,8 +168,14 @@ func (h *scriptedHost) RequireCap(_ context.Context, kind uint64, scope []byte) 
 		return badInput("capability %d is not in the script", n)
 	}
 	h.caps = append(h.caps, CapAsked{U64(kind), append(Hex{}, scope...)})
-	if code := h.in.Caps[n]; code != "" {
-		return &fault.Error{Code: fault.Code(code), Message: fmt.Sprintf("the script stops the run at capability %d", n), Offset: fault.NoOffset}
+	return scriptedStop(h.in.Caps[n], n)
+}
+
+// scriptedStop is the script's answer to capability number n: nil, or a code
+// that stops the run.
+func scriptedStop(code string, n int) error {
+	if code == "" {
+		return nil
 	}
-	return nil
+	return &fault.Error{Code: fault.Code(code), Message: fmt.Sprintf("the script stops the run at capability %d", n), Offset: fault.NoOffset}
 }

@@ -27,8 +27,10 @@ func ops() map[string]opFunc {
 		ledgerOps(),
 		capsOps(),
 		irOps(),
+		sealOps(),
 		packageOps(),
 		datasetOps(),
+		tlogOps(),
 	} {
 		maps.Copy(all, suite)
 	}

@@ -17,7 +17,7 @@ import (
 // Bounds on an external implementation.
 const (
 	MaxAnswer   = 1 << 20 // bytes of one line
-	AnswerLimit = 10 * time.Second
+	AnswerLimit = 60 * time.Second
 	closeLimit  = 2 * time.Second // from the end of its input to its own end
 )
 

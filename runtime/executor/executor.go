@@ -33,6 +33,7 @@ const (
 	ErrTimeout        fault.Code = "module_timeout"      // the module's wall clock limit; not counted as invoked
 	ErrNotStarted     fault.Code = "module_start_failed" // the module could not be started
 	ErrKilled         fault.Code = "module_killed"       // the host ended the module
+	ErrEnded          fault.Code = "module_ended"        // the module ended without an answer after it may have touched the world
 	ErrRunDivergent   fault.Code = "run_divergent"       // a replay disagrees with the run's seal
 	ErrDeadline       fault.Code = "deadline_exceeded"   // the attempt's deadline passed
 )
@@ -69,6 +70,10 @@ type Config struct {
 	// TrustedExecutor reports whether receipts signed by an agent are believed.
 	TrustedExecutor func(sig.AgentID) bool
 
+	// Secret returns the value of a named secret of this node, to be given to a
+	// module that holds a capability for it; nil: the node has none.
+	Secret func(name string) ([]byte, error)
+
 	// NoWait fails with effect_in_progress instead of waiting for a lease.
 	NoWait bool
 	// OnWait is told when an effect waits for a lease; may be nil.
@@ -104,10 +109,14 @@ func New(c Config) (*Executor, error) {
 }
 
 // Check reports why a run would be refused before anything of it is written. It
-// uses Key, Authority and Platform of c alone, so that a caller can ask before it
-// opens a ledger.
+// uses Key, Authority, Platform and Runners of c alone, so that a caller can ask
+// before it opens a ledger.
 func Check(c Config, pkg *gate.Package, req Request) error {
-	r := &run{Executor: &Executor{Config: c}, pkg: pkg, req: req}
+	e := &Executor{Config: c, runners: map[uint8]runner.Runner{}}
+	for _, x := range c.Runners {
+		e.runners[x.Kind()] = x
+	}
+	r := &run{Executor: e, pkg: pkg, req: req}
 	if err := r.prepare(); err != nil {
 		return err
 	}

@@ -42,21 +42,35 @@ func (r *run) invoke(ctx context.Context, c *call) (*answer, error) {
 	return r.judge(c, result)
 }
 
-// loader fetches the module for a runner that has it nowhere.
-func (r *run) loader(c *call) func(context.Context) ([]byte, error) {
-	return func(ctx context.Context) ([]byte, error) { return r.pkg.Module(ctx, c.binding) }
-}
-
 func (r *run) runnerCall(c *call) runner.Call {
-	return runner.Call{Module: Module(c.binding, c.digest, r.loader(c)), Request: c.request, RequestHash: c.requestHash}
+	return runner.Call{
+		Module: Module(c.binding, c.module, r.pkg.ID()), Request: c.request, RequestHash: c.requestHash,
+		Grants: c.grants, Share: r.share(),
+	}
 }
 
 // judge turns how a call ended into what is committed (RFC-MYTHOS-0006 §14).
+// Whatever is not an answer is one only if it could not have been otherwise.
 func (r *run) judge(c *call, res runner.Result) (*answer, error) {
+	c.touched = !c.pure(res)
 	switch res.Outcome {
 	case runner.Answered:
 		return r.accept(c, res), nil
-	case runner.NoResponse, runner.ResponseTooLarge:
+	case runner.ResponseTooLarge:
+		return failed(res, 502, CodeBadResponse), nil
+	case runner.NotStarted:
+		c.touched = false
+		return nil, fault.New(ErrNotStarted, "the module did not start: %s", res.Detail)
+	case runner.TimedOut:
+		return nil, fault.New(ErrTimeout, "the module was stopped: %s", res.Detail)
+	case runner.Killed:
+		return nil, fault.New(ErrKilled, "the host ended the module: %s", res.Detail)
+	}
+	if c.touched {
+		return nil, fault.New(ErrEnded, "the module ended without an answer (%s): %s", res.Outcome, res.Detail)
+	}
+	switch res.Outcome {
+	case runner.NoResponse:
 		return failed(res, 502, CodeBadResponse), nil
 	case runner.Trapped:
 		return failed(res, 500, CodeModuleTrap), nil
@@ -66,12 +80,14 @@ func (r *run) judge(c *call, res runner.Result) (*answer, error) {
 		return failed(res, 500, CodeModuleMemory), nil
 	case runner.FuelExhausted:
 		return failed(res, 500, CodeFuelExhausted), nil
-	case runner.NotStarted:
-		return nil, fault.New(ErrNotStarted, "the module did not start: %s", res.Detail)
-	case runner.TimedOut:
-		return nil, fault.New(ErrTimeout, "the module was stopped: %s", res.Detail)
 	}
-	return nil, fault.New(ErrKilled, "the host ended the module: %s", res.Detail)
+	return nil, fault.New(ErrKilled, "the runner reported outcome %s", res.Outcome)
+}
+
+// pure reports whether how the call ended is a function of module and request: a
+// built-in tool, or a wasm module that made no granted hostcall.
+func (c *call) pure(res runner.Result) bool {
+	return c.binding == nil || c.binding.Module.Kind == runner.KindWASM && res.Transcript == nil
 }
 
 // accept checks a complete response against the contract and the tool's type.
@@ -128,7 +144,7 @@ func (r *run) release(ctx context.Context, c *call, a *register, cause error) er
 	outcome := uint8(ledger.OutcomeNotInvoked)
 	stop := cause
 	switch {
-	case !c.harmless() && !errors.Is(cause, ErrNotStarted):
+	case c.touched && !errors.Is(cause, ErrNotStarted):
 		outcome = ledger.OutcomeDoubt
 		stop = fault.New(ledger.ErrInDoubt, "nobody knows whether the effect happened: %w", cause)
 	case ctx.Err() != nil && (errors.Is(cause, ErrNotStarted) || errors.Is(cause, ErrTimeout)):
@@ -151,13 +167,6 @@ func (r *run) release(ctx context.Context, c *call, a *register, cause error) er
 		return errors.Join(stop, err)
 	}
 	return stop
-}
-
-// harmless reports whether the tool cannot have touched the world: a built-in
-// one only stores content by its hash, and a wasm module without capabilities
-// has no hostcall that reaches out.
-func (c *call) harmless() bool {
-	return c.binding == nil || c.binding.Module.Kind == runner.KindWASM && len(c.binding.Module.CapsRequired) == 0
 }
 
 // conflict keeps one mark that the id was used for two requests, and returns

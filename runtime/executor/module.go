@@ -1,27 +1,35 @@
 package executor
 
 import (
-	"context"
 	"time"
 
+	"github.com/mythos-run/mythos/runtime/gate"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/manifest"
 	"github.com/mythos-run/mythos/runtime/runner"
 )
 
-// Module describes a binding's module to a runner. digest is the SHA-256 of its
-// bytes, load returns them verified.
-func Module(b *manifest.ModuleBinding, digest cid.Hash, load func(context.Context) ([]byte, error)) runner.Module {
+// Module describes a binding's module to a runner; m is its content, pkg the
+// package's id.
+func Module(b *manifest.ModuleBinding, m gate.ModuleContent, pkg cid.Hash) runner.Module {
 	l := b.Module.Limits
-	return runner.Module{
-		Digest: digest, Kind: b.Module.Kind, ABI: b.Module.ABI, Entry: b.Module.Entry,
+	out := runner.Module{
+		Digest: m.SHA256, Kind: b.Module.Kind, ABI: b.Module.ABI, Entry: b.Module.Entry,
 		Limits: runner.Limits{
 			Timeout: micros(l.TimeoutMicros), MemoryBytes: l.MemoryBytes, Fuel: l.Fuel,
 			MaxRequest: l.MaxRequestBytes, MaxResponse: l.MaxResponseBytes, MaxStderr: l.MaxStderrBytes,
 			MaxIOCalls: l.MaxIOCalls,
 		},
-		Load: load,
+		Package: pkg, Reuse: b.Module.Reuse,
+		Load: m.Load, Open: m.Open,
 	}
+	for _, c := range b.Module.CapsRequired {
+		out.Caps = append(out.Caps, c.Kind)
+	}
+	if rt := b.Module.Runtime; rt != nil {
+		out.Runtime = runner.Runtime{Name: rt.Name, Version: rt.Version}
+	}
+	return out
 }
 
 // micros is a span of microseconds, at most 146 years.

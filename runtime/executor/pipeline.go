@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mythos-run/mythos/runtime/gate"
 	"github.com/mythos-run/mythos/runtime/libs/abi"
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -14,6 +15,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
 	"github.com/mythos-run/mythos/runtime/libs/manifest"
 	"github.com/mythos-run/mythos/runtime/libs/rings"
+	"github.com/mythos-run/mythos/runtime/runner"
 )
 
 // call is one effect on its way through the pipeline.
@@ -21,7 +23,7 @@ type call struct {
 	ir.EffectCall
 	name    string                  // tool name
 	binding *manifest.ModuleBinding // nil for a built-in tool
-	digest  cid.Hash                // SHA-256 of the module; zero for a built-in tool
+	module  gate.ModuleContent      // of the binding
 	retry   ledger.Retry
 	timeout time.Duration
 
@@ -29,6 +31,10 @@ type call struct {
 	idem        cid.Hash
 	request     []byte // canonical ToolRequest
 	requestHash cid.Hash
+
+	powers  []power // that the module was granted beside the call itself
+	grants  runner.Grants
+	touched bool // the module ran and may have touched the world
 
 	told   bool // OnWait was called
 	looked bool // the ledger was looked up
@@ -153,8 +159,10 @@ func (r *run) bind(c *call) error {
 	if r.runners[b.Module.Kind] == nil {
 		return fault.New(rings.ErrModuleKind, "no runner here serves %s modules", manifest.ModuleKindName(b.Module.Kind)).About(b.Label())
 	}
-	a, _ := r.pkg.Artifact(b.Module.CID)
-	c.name, c.binding, c.digest = b.Tool.Name, b, a.SHA256
+	if c.module, err = r.pkg.Module(b); err != nil {
+		return err
+	}
+	c.name, c.binding = b.Tool.Name, b
 	c.retry, c.timeout = ledger.Retry(b.Module.Retry), micros(b.Module.Limits.TimeoutMicros)
 	return nil
 }

@@ -23,10 +23,18 @@ type candidate struct {
 	err   error
 }
 
-// authorise returns the proofs that might cover the effect, in the order in which
-// they are to be tried: ascending by leaf cap id. One at least does.
+// authorise finds the powers that the module requires, and returns the proofs that
+// might cover the effect, in the order in which they are to be tried: ascending by
+// leaf cap id. One at least does.
 func (r *run) authorise(c *call) ([]candidate, error) {
 	r.step("authorise")
+	var err error
+	if c.powers, err = r.powers(c); err != nil {
+		return nil, err
+	}
+	if c.grants, err = r.grants(c.powers); err != nil {
+		return nil, err
+	}
 	use, err := r.use(c)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/libs/abi"
@@ -38,6 +39,9 @@ func (r *run) receipt(ctx context.Context, c *call, a *register, ans *answer) (*
 	if len(ans.result.Log) > 0 {
 		objects = append(objects, ans.result.Log)
 	}
+	if ans.result.Transcript != nil {
+		objects = append(append(objects, ans.result.Transcript), ans.result.Objects...)
+	}
 	items, err := r.spill(context.WithoutCancel(ctx), objects...)
 	return done, items, err
 }
@@ -47,8 +51,15 @@ func (r *run) evidence(c *call, a *register, ans *answer) evidence.EffectEvidenc
 	ev := evidence.EffectEvidence{
 		PackageID: r.pkg.ID(), ManifestCID: r.pkg.ManifestCID(), RunRecord: r.recordID, Ordinal: c.Ordinal,
 		RegisterID: a.id, Engine: ans.result.Engine, FuelSchedule: ans.result.FuelSchedule,
-		FuelUsed: ans.result.FuelUsed, SandboxLevel: ans.result.SandboxLevel, CapIDs: a.proof.grant.CapIDs,
-		PolicyID: r.pkg.Policy().PolicyID, CheckedAt: a.proof.now,
+		FuelUsed: ans.result.FuelUsed, SandboxLevel: ans.result.SandboxLevel, CapIDs: slices.Clone(a.proof.grant.CapIDs),
+		PolicyID: r.pkg.Policy().PolicyID, CheckedAt: a.proof.now, Interpreter: ans.result.Interpreter,
+	}
+	for _, p := range c.powers {
+		ev.CapIDs = append(ev.CapIDs, p.ids...)
+	}
+	if ans.result.Transcript != nil {
+		transcript := cid.Sum(ans.result.Transcript)
+		ev.Transcript = &transcript
 	}
 	if c.binding != nil {
 		ev.Variant, ev.ModuleKind = c.binding.Variant, c.binding.Module.Kind

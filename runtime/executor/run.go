@@ -8,14 +8,17 @@ import (
 	"slices"
 
 	"github.com/mythos-run/mythos/runtime/gate"
+	"github.com/mythos-run/mythos/runtime/libs/abi"
 	"github.com/mythos-run/mythos/runtime/libs/caps"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/evidence"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ir"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
+	"github.com/mythos-run/mythos/runtime/libs/manifest"
 	"github.com/mythos-run/mythos/runtime/libs/merkle"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
+	"github.com/mythos-run/mythos/runtime/runner"
 )
 
 // run is one attempt at a run.
@@ -80,9 +83,55 @@ func (r *run) prepare() error {
 	if r.variants, err = r.pkg.Variants(r.req.Variants); err != nil {
 		return err
 	}
+	if err := r.admit(); err != nil {
+		return err
+	}
 	proofs := slices.Clone(r.req.Proofs)
 	slices.SortFunc(proofs, func(a, b *caps.Chain) int { return a.LeafID().Compare(b.LeafID()) })
 	return r.principals(proofs)
+}
+
+// admit refuses a program whose effects this node would not run.
+func (r *run) admit() error {
+	for _, id := range r.program.Effects() {
+		if abi.BuiltinTool(id) != "" {
+			continue
+		}
+		b, err := r.pkg.Binding(id, r.variants, r.Platform)
+		if err == nil {
+			err = r.pkg.Admit(b)
+		}
+		if err == nil {
+			err = r.ready(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ready asks the runner whether this machine has what a module needs. Wasm
+// modules need nothing of it; the loading order has checked them.
+func (r *run) ready(b *manifest.ModuleBinding) error {
+	on := r.runners[b.Module.Kind]
+	if on == nil || b.Module.Kind == runner.KindWASM {
+		return nil
+	}
+	content, err := r.pkg.Module(b)
+	if err == nil {
+		err = on.Check(context.Background(), Module(b, content, r.pkg.ID()))
+	}
+	return describeModule(b, err)
+}
+
+// describeModule names the module that an error is about, if it names nothing.
+func describeModule(b *manifest.ModuleBinding, err error) error {
+	var e *fault.Error
+	if errors.As(err, &e) && e.Subject == "" {
+		return e.About("module " + b.Label())
+	}
+	return err
 }
 
 // principals fixes the run's one authority and one holder. Every proof must be

@@ -353,21 +353,35 @@ func (c *checker) modules(ctx context.Context) {
 	if c.opt.CheckModule == nil || !c.signed {
 		return // a stranger's code is not given to a compiler to see what is wrong with it
 	}
-	list := c.u.Claims().Modules
-	sizes := map[cid.Hash]blob.ArtifactID{}
-	for i := range c.u.Claims().Artifacts {
-		a := &c.u.Claims().Artifacts[i]
-		sizes[a.CID] = a.ID()
-	}
-	for i := range list {
-		b := &list[i]
-		id := sizes[b.Module.CID]
-		if !slices.Contains(c.opt.Kinds, b.Module.Kind) || !c.intact[id] {
+	m := c.u.Claims()
+	for i := range m.Modules {
+		b := &m.Modules[i]
+		if !slices.Contains(c.opt.Kinds, b.Module.Kind) || !c.whole(b) {
 			continue
 		}
-		load := func(ctx context.Context) ([]byte, error) { return c.src.load(ctx, id, MaxModule) }
-		if c.fail(about(c.opt.CheckModule(ctx, b, load), "module "+b.Label())) {
+		content, err := c.src.module(b, m.Artifacts, c.trees)
+		if err == nil {
+			err = c.opt.CheckModule(ctx, b, content)
+		}
+		if c.fail(about(err, "module "+b.Label())) {
 			return
 		}
 	}
+}
+
+// whole reports whether the module's own bytes, and all that they may name, were
+// found intact.
+func (c *checker) whole(b *manifest.ModuleBinding) bool {
+	kind, _ := moduleKind(b.Module.Kind)
+	artifacts := c.u.Claims().Artifacts
+	i := slices.IndexFunc(artifacts, func(a manifest.Artifact) bool { return a.CID == b.Module.CID && a.Kind == kind })
+	if i < 0 || !c.intact[artifacts[i].ID()] {
+		return false
+	}
+	for _, id := range partsOf(b, artifacts, c.trees) {
+		if !c.intact[id] {
+			return false
+		}
+	}
+	return true
 }

@@ -82,10 +82,6 @@ type Closure struct {
 	Sizes    map[uint64]Use   // by length in bytes: what content of that length is for
 }
 
-// CheckModule reports whether a runner would accept a module: its imports,
-// exports and the like. load returns the module's verified bytes.
-type CheckModule func(ctx context.Context, b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) error
-
 // Options of Load and Verify.
 type Options struct {
 	// Host is what this executor offers; its Version and Codebooks are required.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
@@ -35,11 +34,12 @@ func Load(ctx context.Context, src Source, opt Options) (*Package, error) {
 	return &Package{
 		v: v, publisher: c.sources[v.Publisher()], policy: opt.Policy,
 		src: c.src, trees: c.trees, programs: c.programs, closure: closure,
+		kinds: opt.Kinds, sandbox: opt.sandbox,
 	}, nil
 }
 
-// admit performs step 14 but for the budget, which Package.Entry checks for the
-// task that is to run.
+// admit performs step 14 but for what depends on what is to run: the budget, which
+// Package.Entry checks, and Package.Admit.
 func admit(m *manifest.Manifest, opt Options) error {
 	p := opt.Policy
 	if p == nil {
@@ -61,9 +61,6 @@ func admit(m *manifest.Manifest, opt Options) error {
 }
 
 func admitModule(m *manifest.ModuleRef, opt Options) error {
-	if !slices.Contains(opt.Kinds, m.Kind) {
-		return fault.New(rings.ErrModuleKind, "this executor has no runner for %s modules", manifest.ModuleKindName(m.Kind))
-	}
 	if err := opt.Policy.AdmitModule(m.Kind); err != nil {
 		return err
 	}
@@ -72,7 +69,7 @@ func admitModule(m *manifest.ModuleRef, opt Options) error {
 			return err
 		}
 	}
-	return opt.Policy.AdmitSandbox(opt.sandbox(m.Kind))
+	return nil
 }
 
 // AdmitPolicy reports whether a policy's signer may set it: a key of a current

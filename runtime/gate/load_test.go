@@ -24,8 +24,8 @@ func TestLoad(t *testing.T) {
 	src := f.sign(key(1))
 	var asked []string
 	opt := options(t)
-	opt.CheckModule = func(ctx context.Context, b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) error {
-		raw, err := load(ctx)
+	opt.CheckModule = func(ctx context.Context, b *manifest.ModuleBinding, m ModuleContent) error {
+		raw, err := m.Load(ctx)
 		asked = append(asked, b.Label()+" "+string(raw[1:4]))
 		return err
 	}
@@ -47,8 +47,12 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if raw, err := p.Module(context.Background(), b); err != nil || string(raw) != "\x00asm\x01\x00\x00\x00" {
-		t.Errorf("module %q, %v", raw, err)
+	m, err := p.Module(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := m.Load(context.Background()); err != nil || string(raw) != "\x00asm\x01\x00\x00\x00" || m.SHA256 != cid.Sum(raw) {
+		t.Errorf("module %q of %s, %v", raw, m.SHA256, err)
 	}
 	if len(p.Contents()) != 3 || len(p.Closure().Objects) != 3 {
 		t.Errorf("closure of %d, want 3", len(p.Contents()))
@@ -149,7 +153,7 @@ func TestRefused(t *testing.T) {
 		}, want: ErrFeatureUndeclared},
 		"task": {build: func(f *fixture) { f.m.Entrypoints[0].TaskID = cid.Sum(nil) }, want: ErrEntrypointTask},
 		"module": {opt: func(o *Options) {
-			o.CheckModule = func(context.Context, *manifest.ModuleBinding, func(context.Context) ([]byte, error)) error {
+			o.CheckModule = func(context.Context, *manifest.ModuleBinding, ModuleContent) error {
 				return fault.New(manifest.ErrModule, "import env.evil")
 			}
 		}, want: manifest.ErrModule},
@@ -162,9 +166,7 @@ func TestRefused(t *testing.T) {
 			})
 		}, want: rings.ErrRing, load: true},
 		"kind":         {opt: func(o *Options) { o.Policy = policy(t, key(8), func(p *rings.Policy) { p.ModuleKinds = []uint8{2} }) }, want: rings.ErrModuleKind, load: true},
-		"no runner":    {build: func(f *fixture) { f.addTree() }, want: rings.ErrModuleKind, load: true},
-		"cap kind":     {build: func(f *fixture) { mod(f).CapsRequired = []manifest.CapRequirement{{Kind: 32}} }, want: rings.ErrCapKind, load: true},
-		"sandbox":      {opt: func(o *Options) { o.Sandbox = func(uint8) uint8 { return 1 } }, want: rings.ErrSandbox, load: true},
+		"cap kind":     {build: func(f *fixture) { mod(f).CapsRequired = []manifest.CapRequirement{{Kind: 3}} }, want: rings.ErrCapKind, load: true},
 		"no time":      {opt: func(o *Options) { o.Now = o.Now.AddDate(-2025, -5, 0).Truncate(1 << 62) }, want: ErrOptions},
 		"no codebooks": {opt: func(o *Options) { o.Host.Codebooks = nil }, want: ErrOptions},
 	} {
@@ -314,7 +316,7 @@ func TestStrangersModules(t *testing.T) {
 	for _, stranger := range []bool{false, true} {
 		f, opt := newFixture(t), options(t)
 		asked := false
-		opt.CheckModule = func(context.Context, *manifest.ModuleBinding, func(context.Context) ([]byte, error)) error {
+		opt.CheckModule = func(context.Context, *manifest.ModuleBinding, ModuleContent) error {
 			asked = true
 			return nil
 		}
@@ -374,7 +376,11 @@ func TestChangedLater(t *testing.T) {
 	b := &p.Manifest().Modules[0]
 	a, _ := p.Artifact(f.wasm)
 	src.objects[f.wasm][4] ^= 1
-	if raw, err := p.Module(ctx, b); !errors.Is(err, manifest.ErrArtifactHash) || raw != nil {
+	m, err := p.Module(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := m.Load(ctx); !errors.Is(err, manifest.ErrArtifactHash) || raw != nil {
 		t.Errorf("Module: %q, %v", raw, err)
 	}
 	rc, err := p.Open(ctx, a.ID())
@@ -389,7 +395,7 @@ func TestChangedLater(t *testing.T) {
 		t.Errorf("grown: %v", err)
 	}
 	delete(src.objects, f.wasm)
-	if _, err := p.Module(ctx, b); !errors.Is(err, ErrArtifactMissing) {
+	if _, err := m.Load(ctx); !errors.Is(err, ErrArtifactMissing) {
 		t.Errorf("gone: %v", err)
 	}
 	if _, err := p.Load(ctx, a.ID(), 3); !errors.Is(err, manifest.ErrLimit) {
@@ -527,5 +533,51 @@ func TestTreeContents(t *testing.T) {
 	}
 	if p.Closure().Objects[file.SHA256] != UseModule || p.Closure().Objects[tree.SHA256] != UseOther {
 		t.Error("a tree's file is module content, the tree is not")
+	}
+}
+
+// TestAdmit: what a package holds for other hosts does not keep it from running
+// here, and what is picked must be able to.
+func TestAdmit(t *testing.T) {
+	f, opt := newFixture(t), options(t)
+	_, file := f.addTree()
+	opt.Policy = policy(t, key(8), func(p *rings.Policy) { p.ModuleKinds = []uint8{1, 2} })
+	level := uint8(1)
+	opt.Sandbox = func(uint8) uint8 { return level }
+	p, err := Load(context.Background(), f.sign(key(1)), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wasm, process := &p.Manifest().Modules[0], &p.Manifest().Modules[1]
+	if wasm.Module.Kind != manifest.ModuleWasm {
+		wasm, process = process, wasm
+	}
+	if err := p.Admit(process); !errors.Is(err, rings.ErrModuleKind) {
+		t.Errorf("a kind without a runner: %v", err)
+	}
+	if err := p.Admit(wasm); !errors.Is(err, rings.ErrSandbox) {
+		t.Errorf("a low sandbox: %v", err)
+	}
+	level = 2
+	if err := p.Admit(wasm); err != nil {
+		t.Error(err)
+	}
+	m, err := p.Module(process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rc, err := m.Open(context.Background(), file.SHA256, file.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(rc)
+	if err := errors.Join(err, rc.Close()); err != nil || cid.Sum(raw) != file.SHA256 {
+		t.Errorf("a tree's file: %q, %v", raw, err)
+	}
+	if _, err := m.Open(context.Background(), file.SHA256, file.Size+1); !errors.Is(err, ErrArtifactMissing) {
+		t.Errorf("a file of another size: %v", err)
+	}
+	if _, err := m.Open(context.Background(), wasm.Module.CID, 8); !errors.Is(err, ErrArtifactMissing) {
+		t.Errorf("another module's bytes: %v", err)
 	}
 }

@@ -27,6 +27,8 @@ type Package struct {
 	trees     map[cid.Hash]*manifest.Tree
 	programs  map[cid.Hash]*ir.Program
 	closure   Closure
+	kinds     []uint8
+	sandbox   func(kind uint8) uint8
 }
 
 // Manifest returns the verified manifest. The caller must not change it.
@@ -95,15 +97,6 @@ func (p *Package) Open(ctx context.Context, id blob.ArtifactID) (io.ReadCloser, 
 func (p *Package) Load(ctx context.Context, id blob.ArtifactID, limit uint64) ([]byte, error) {
 	b, err := p.src.load(ctx, id, limit)
 	return b, about(err, "artifact "+id.CID.String())
-}
-
-// Module returns the bytes of a wasm or native module, verified again.
-func (p *Package) Module(ctx context.Context, b *manifest.ModuleBinding) ([]byte, error) {
-	a, ok := p.Artifact(b.Module.CID)
-	if !ok || a.Kind != manifest.KindModule {
-		return nil, fault.New(manifest.ErrReference, "%s is no module artifact of this package", b.Module.CID).About(b.Label())
-	}
-	return p.Load(ctx, a.ID(), MaxModule)
 }
 
 // Entry is where a run starts.

@@ -22,7 +22,7 @@ func TestCrashWriter(t *testing.T) {
 	if dir == "" {
 		return
 	}
-	s := open(t, dir)
+	s := openSigned(t, dir)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for g := range 4 {
@@ -90,8 +90,12 @@ func TestKilledWriterLosesNothing(t *testing.T) {
 	if len(acked) < 5*40 {
 		t.Fatalf("only %d commits were acknowledged", len(acked))
 	}
-	s := open(t, dir)
+	s := openSigned(t, dir)
 	defer s.Close()
+	if err := s.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	journaltest.Checkpoints(t, s)
 	next := uint64(0)
 	for rec, err := range s.Records(t.Context(), ledger.Filter{}) {
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/mythos-run/mythos/runtime/journal/journaltest"
+	"github.com/mythos-run/mythos/runtime/journal/rules"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
 )
 
@@ -24,7 +25,7 @@ func TestFullDisk(t *testing.T) {
 	defer s.Close()
 	limit := func(pages int) {
 		t.Helper()
-		err := s.write(t.Context(), func(tx) error {
+		err := s.write(t.Context(), func(rules.Tx) error {
 			return sqlitex.ExecuteTransient(s.writer.tx.conn, fmt.Sprintf("PRAGMA max_page_count = %d", pages), nil)
 		})
 		if err != nil {
@@ -74,8 +75,8 @@ func TestRuleErrorSparesItsBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	op := func(fn func(tx) error) *operation { return &operation{fn: fn} }
-	write := func(x tx) error { return x.add(ledger.Record{Kind: ledger.KindRunSeal, Body: []byte{0}}) }
+	op := func(fn func(rules.Tx) error) *operation { return &operation{fn: fn} }
+	write := func(x rules.Tx) error { return x.Add(ledger.Record{Kind: ledger.KindRunSeal, Body: []byte{0}}) }
 	count := func() (n int) {
 		for _, err := range s.Records(t.Context(), ledger.Filter{}) {
 			if err != nil {
@@ -86,14 +87,14 @@ func TestRuleErrorSparesItsBatch(t *testing.T) {
 		return n
 	}
 
-	batch := []*operation{op(write), op(func(tx) error { return ledger.ErrConflict }), op(write)}
+	batch := []*operation{op(write), op(func(rules.Tx) error { return ledger.ErrConflict }), op(write)}
 	s.writer.commit(batch)
 	if batch[0].err != nil || !errors.Is(batch[1].err, ledger.ErrConflict) || batch[2].err != nil || count() != 2 {
 		t.Fatalf("%v, %v, %v; %d entries", batch[0].err, batch[1].err, batch[2].err, count())
 	}
 
 	broken := errors.New("I/O error")
-	batch = []*operation{op(write), op(func(x tx) error { write(x); return broken })}
+	batch = []*operation{op(write), op(func(x rules.Tx) error { write(x); return broken })}
 	s.writer.commit(batch)
 	if batch[0].err == nil || batch[1].err == nil || count() != 2 {
 		t.Fatalf("%v, %v; %d entries", batch[0].err, batch[1].err, count())
@@ -107,15 +108,15 @@ func TestRuleErrorSparesItsBatch(t *testing.T) {
 // half way leaves nothing, and its neighbours everything.
 func TestRefusalAfterWriteSparesItsBatch(t *testing.T) {
 	s := openHere(t)
-	write := func(x tx) error { return x.add(ledger.Record{Kind: ledger.KindRunSeal, Body: []byte{0}}) }
-	half := func(x tx) error {
+	write := func(x rules.Tx) error { return x.Add(ledger.Record{Kind: ledger.KindRunSeal, Body: []byte{0}}) }
+	half := func(x rules.Tx) error {
 		if err := write(x); err != nil {
 			return err
 		}
 		return ledger.ErrEntry
 	}
 	runs := 0
-	batch := []*operation{{fn: write}, {fn: half}, {fn: func(x tx) error { runs++; return write(x) }}, {fn: half}}
+	batch := []*operation{{fn: write}, {fn: half}, {fn: func(x rules.Tx) error { runs++; return write(x) }}, {fn: half}}
 	s.writer.commit(batch)
 	for i, want := range []error{nil, ledger.ErrEntry, nil, ledger.ErrEntry} {
 		if !errors.Is(batch[i].err, want) || want == nil && batch[i].err != nil {
@@ -138,8 +139,8 @@ func TestRefusalAfterWriteSparesItsBatch(t *testing.T) {
 // nothing and lets nothing be acknowledged after it.
 func TestPanicEndsTheStore(t *testing.T) {
 	s := openHere(t)
-	write := func(x tx) error { return x.add(ledger.Record{Kind: ledger.KindRunSeal, Body: []byte{0}}) }
-	err := s.write(t.Context(), func(x tx) error {
+	write := func(x rules.Tx) error { return x.Add(ledger.Record{Kind: ledger.KindRunSeal, Body: []byte{0}}) }
+	err := s.write(t.Context(), func(x rules.Tx) error {
 		if err := write(x); err != nil {
 			return err
 		}

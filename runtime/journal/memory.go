@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mythos-run/mythos/runtime/journal/rules"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
 )
@@ -43,7 +44,7 @@ func (t memoryTx) now() int64 { return t.m.clock().UnixMicro() }
 // mono has nothing to add: what is in memory does not outlive a clock.
 func (t memoryTx) mono() (string, int64) { return "", 0 }
 
-func (t memoryTx) records(idem cid.Hash) ([]ledger.Record, error) {
+func (t memoryTx) Records(idem cid.Hash) ([]ledger.Record, error) {
 	var out []ledger.Record
 	for _, rec := range t.m.log {
 		if rec.Idem == idem {
@@ -53,63 +54,63 @@ func (t memoryTx) records(idem cid.Hash) ([]ledger.Record, error) {
 	return out, nil
 }
 
-func (t memoryTx) add(rec ledger.Record, beside ...kept) error {
+func (t memoryTx) Add(rec ledger.Record, beside ...rules.Kept) error {
 	rec.Index, rec.Time = uint64(len(t.m.log)), t.now()
 	rec.Body = slices.Clone(rec.Body)
 	t.m.log = append(t.m.log, rec)
 	for _, k := range beside {
 		to := t.m.objects
-		if k.receipt {
+		if k.Receipt {
 			to = t.m.receipt
 		}
-		if _, ok := to[k.id]; !ok {
-			to[k.id] = slices.Clone(k.data)
+		if _, ok := to[k.ID]; !ok {
+			to[k.ID] = slices.Clone(k.Data)
 		}
 	}
 	return nil
 }
 
-func (t memoryTx) addRegister(rec ledger.Record, row leaseRow) error {
-	t.m.begun[uint64(len(t.m.log))] = row
-	return t.add(rec)
+func (t memoryTx) AddRegister(rec ledger.Record, leaseFor int64) error {
+	t.m.begun[uint64(len(t.m.log))] = newLease(t, leaseFor)
+	return t.Add(rec)
 }
 
-func (t memoryTx) lease(register cid.Hash, index uint64) (leaseRow, error) {
-	if row, ok := t.m.leases[register]; ok {
-		return row, nil
+func (t memoryTx) Lease(register cid.Hash, index uint64) (int64, bool, error) {
+	row, ok := t.m.leases[register]
+	if !ok {
+		row = t.m.begun[index]
 	}
-	return t.m.begun[index], nil
+	return row.wall, row.stands(t), nil
 }
 
-func (t memoryTx) extendLease(register cid.Hash, row leaseRow) error {
-	t.m.leases[register] = row
+func (t memoryTx) ExtendLease(register cid.Hash, _ uint64, forMicros int64) error {
+	t.m.leases[register] = newLease(t, forMicros)
 	return nil
 }
 
-func (t memoryTx) endLease(register cid.Hash) error {
+func (t memoryTx) EndLease(register cid.Hash, _ uint64) error {
 	delete(t.m.leases, register)
 	return nil
 }
 
-func (t memoryTx) spent(capID cid.Hash) (uint32, error) { return t.m.spends[capID], nil }
-
-func (t memoryTx) setSpent(capID cid.Hash, n uint32) error {
-	t.m.spends[capID] = n
-	return nil
+func (t memoryTx) Charge(spend []ledger.Spend) error {
+	return rules.ChargeAll(spend,
+		func(capID cid.Hash) (uint32, error) { return t.m.spends[capID], nil },
+		func(capID cid.Hash, n uint32) error { t.m.spends[capID] = n; return nil })
 }
 
-func (t memoryTx) run(key cid.Hash) ([]byte, bool, error) {
+func (t memoryTx) Run(key cid.Hash) ([]byte, bool, error) {
 	r, ok := t.m.runs[key]
 	return r, ok, nil
 }
 
-func (t memoryTx) addRun(key cid.Hash, record []byte) error {
-	t.m.runs[key] = slices.Clone(record)
-	return nil
+func (t memoryTx) AddRun(key cid.Hash, rec ledger.Record, beside ...rules.Kept) error {
+	t.m.runs[key] = slices.Clone(rec.Body)
+	return t.Add(rec, beside...)
 }
 
 // do runs fn as one transaction.
-func (m *InMemory) do(ctx context.Context, fn func(tx) error) error {
+func (m *InMemory) do(ctx context.Context, fn func(rules.Tx) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -120,58 +121,58 @@ func (m *InMemory) do(ctx context.Context, fn func(tx) error) error {
 
 // BeginRun implements ledger.Store.
 func (m *InMemory) BeginRun(ctx context.Context, start ledger.RunStart) ([]byte, error) {
-	if err := checkItems(start.Items); err != nil {
+	if err := rules.CheckItems(start.Items); err != nil {
 		return nil, err
 	}
-	return result(m.do, ctx, func(t tx) ([]byte, error) { return beginRun(t, start) })
+	return result(m.do, ctx, func(t rules.Tx) ([]byte, error) { return rules.BeginRun(t, start) })
 }
 
 // FindRun implements ledger.Store.
 func (m *InMemory) FindRun(ctx context.Context, authority, holder cid.Hash, runID string) ([]byte, error) {
-	return result(m.do, ctx, func(t tx) ([]byte, error) { return findRun(t, authority, holder, runID) })
+	return result(m.do, ctx, func(t rules.Tx) ([]byte, error) { return rules.FindRun(t, authority, holder, runID) })
 }
 
 // Lookup implements ledger.Store.
 func (m *InMemory) Lookup(ctx context.Context, idem cid.Hash) (ledger.View, error) {
-	return result(m.do, ctx, func(t tx) (ledger.View, error) { return view(t, idem) })
+	return result(m.do, ctx, func(t rules.Tx) (ledger.View, error) { return rules.View(t, idem) })
 }
 
 // Register implements ledger.Store.
 func (m *InMemory) Register(ctx context.Context, r ledger.Registration) error {
-	opened, err := openRegistration(r)
+	opened, err := rules.OpenRegistration(r)
 	if err != nil {
 		return err
 	}
-	return m.do(ctx, func(t tx) error { return register(t, opened) })
+	return m.do(ctx, func(t rules.Tx) error { return rules.Register(t, opened) })
 }
 
 // Extend implements ledger.Store.
 func (m *InMemory) Extend(ctx context.Context, idem, register cid.Hash, forMicros int64) error {
-	return m.do(ctx, func(t tx) error { return extend(t, idem, register, forMicros) })
+	return m.do(ctx, func(t rules.Tx) error { return rules.Extend(t, idem, register, forMicros) })
 }
 
 // Commit implements ledger.Store.
 func (m *InMemory) Commit(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
-	opened, err := openCommitment(c)
+	opened, err := rules.OpenCommitment(c)
 	if err != nil {
 		return 0, err
 	}
-	return result(m.do, ctx, func(t tx) (ledger.Verdict, error) { return commit(t, opened) })
+	return result(m.do, ctx, func(t rules.Tx) (ledger.Verdict, error) { return rules.Commit(t, opened) })
 }
 
 // Resolve implements ledger.Store.
 func (m *InMemory) Resolve(ctx context.Context, body []byte, run cid.Hash, byOperator bool) error {
-	return m.do(ctx, func(t tx) error { return resolve(t, body, run, byOperator) })
+	return m.do(ctx, func(t rules.Tx) error { return rules.Resolve(t, body, run, byOperator) })
 }
 
 // Diverge implements ledger.Store.
 func (m *InMemory) Diverge(ctx context.Context, body []byte, run cid.Hash) (ledger.Verdict, error) {
-	return result(m.do, ctx, func(t tx) (ledger.Verdict, error) { return diverge(t, body, run) })
+	return result(m.do, ctx, func(t rules.Tx) (ledger.Verdict, error) { return rules.Diverge(t, body, run) })
 }
 
 // Seal implements ledger.Store.
 func (m *InMemory) Seal(ctx context.Context, body []byte, run cid.Hash) error {
-	return m.do(ctx, func(t tx) error { return seal(t, body, run) })
+	return m.do(ctx, func(t rules.Tx) error { return rules.Seal(t, body, run) })
 }
 
 // Object implements ledger.Store.
@@ -201,7 +202,7 @@ func (m *InMemory) Records(_ context.Context, f ledger.Filter) iter.Seq2[ledger.
 		log := slices.Clone(m.log)
 		m.mu.Unlock()
 		for _, rec := range log {
-			if matches(f, rec) && !yield(rec, nil) {
+			if rules.Matches(f, rec) && !yield(rec, nil) {
 				return
 			}
 		}
@@ -212,9 +213,9 @@ func (m *InMemory) Records(_ context.Context, f ledger.Filter) iter.Seq2[ledger.
 func (m *InMemory) Close() error { return nil }
 
 // result runs a rule that returns a value in a transaction.
-func result[T any](do func(context.Context, func(tx) error) error, ctx context.Context, rule func(tx) (T, error)) (T, error) {
+func result[T any](do func(context.Context, func(rules.Tx) error) error, ctx context.Context, rule func(rules.Tx) (T, error)) (T, error) {
 	var out T
-	err := do(ctx, func(t tx) error {
+	err := do(ctx, func(t rules.Tx) error {
 		var err error
 		out, err = rule(t)
 		return err

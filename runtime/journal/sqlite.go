@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/mythos-run/mythos/internal/atomicfile"
+	"github.com/mythos-run/mythos/runtime/journal/rules"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
@@ -29,6 +31,8 @@ type SQLite struct {
 	mu     sync.Mutex // guards reader
 	reader *sqlite.Conn
 	reads  *sqliteTx
+
+	scan scanner
 }
 
 // Open opens the ledger for writing, taking the writer lock.
@@ -71,7 +75,7 @@ func openLocked(o Options, lock *writerLock) (*SQLite, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	t := &sqliteTx{conn: conn, clock: o.Clock, boot: o.bootClock()}
+	t := &sqliteTx{conn: conn, clock: o.Clock, boot: o.bootClock(), log: sqliteLog{signer: o.Signer}}
 	if err := t.resume(); err != nil {
 		return nil, errors.Join(openError(path, err), s.Close(), conn.Close())
 	}
@@ -106,19 +110,19 @@ func openReader(path string, o Options) (*SQLite, error) {
 		return nil, openError(path, err)
 	}
 	conn.SetBusyTimeout(busyTimeout)
-	fresh, err := checkSchema(conn)
-	if err == nil && fresh {
+	version, err := checkSchema(conn)
+	if err == nil && version == 0 {
 		err = fault.New(ErrUnavailable, "another process is just making the ledger")
 	}
 	if err != nil {
 		return nil, errors.Join(openError(path, err), conn.Close())
 	}
-	return &SQLite{reader: conn, reads: &sqliteTx{conn: conn, clock: o.Clock, boot: o.bootClock()}}, nil
+	return &SQLite{reader: conn, reads: &sqliteTx{conn: conn, clock: o.Clock, boot: o.bootClock()}, scan: scanner{path: path}}, nil
 }
 
 const (
 	applicationID = 0x4d595448 // "MYTH"
-	schemaVersion = 1
+	schemaVersion = 2
 
 	busyTimeout = 5 * time.Second // for a reader's or a checkpoint's short locks
 )
@@ -130,7 +134,7 @@ const (
 // entry is the log, with what stands beside it but came with it: wall, boot and
 // mono are the lease that a register began with, kept is the bytes of its items
 // one after the other, which table item finds.
-const schema = `
+const schema1 = `
 CREATE TABLE entry (seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, idem BLOB, run BLOB, time INTEGER NOT NULL, body BLOB NOT NULL, wall INTEGER, boot TEXT, mono INTEGER, kept BLOB) STRICT;
 CREATE INDEX entry_idem ON entry (idem);
 CREATE INDEX entry_run ON entry (run);
@@ -140,13 +144,26 @@ CREATE TABLE item (id BLOB NOT NULL, receipt INTEGER NOT NULL, seq INTEGER NOT N
 CREATE TABLE run (key BLOB PRIMARY KEY, record BLOB NOT NULL) STRICT;
 `
 
+// schema2 adds the tree of the log. A piece of leaf hashes is written with the
+// checkpoint that covers them and never again; an id of a node is its level times
+// 2^56 and its index.
+const schema2 = `
+CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT;
+CREATE TABLE leaf (first INTEGER PRIMARY KEY, hashes BLOB NOT NULL) STRICT;
+CREATE TABLE node (id INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
+`
+
+// migrations make a schema of version i+1 out of one of version i. What is
+// released is never changed.
+var migrations = [schemaVersion]string{schema1, schema2}
+
 // prepareWriter checks the engine and the file before it writes anything, sets
 // the pragmas that durability rests on and creates the schema in a new file.
 func prepareWriter(conn *sqlite.Conn) error {
 	if err := checkEngine(conn); err != nil {
 		return err
 	}
-	fresh, err := checkSchema(conn)
+	version, err := checkSchema(conn)
 	if err != nil {
 		return err
 	}
@@ -158,10 +175,23 @@ func prepareWriter(conn *sqlite.Conn) error {
 			return err
 		}
 	}
-	if err := checkDurable(conn); err != nil || !fresh {
+	if err := checkDurable(conn); err != nil {
 		return err
 	}
-	return sqlitex.ExecuteScript(conn, schema+fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d;", applicationID, schemaVersion), nil)
+	return migrate(conn, version)
+}
+
+// migrate brings a schema to this release's version, from nothing or from an
+// older one, in one transaction: a crash leaves what was there.
+func migrate(conn *sqlite.Conn, version int64) error {
+	if version == schemaVersion {
+		return nil
+	}
+	return sqlitex.ExecuteScript(conn, migration(version), nil)
+}
+
+func migration(version int64) string {
+	return strings.Join(migrations[version:], "") + fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d;", applicationID, schemaVersion)
 }
 
 // checkDurable reads back what durability rests on: SQLite answers a pragma that
@@ -211,29 +241,29 @@ func checkEngine(conn *sqlite.Conn) error {
 	return nil
 }
 
-// checkSchema refuses what is no ledger of this release; fresh reports a file
-// with nothing in it. It writes nothing.
-func checkSchema(conn *sqlite.Conn) (fresh bool, err error) {
+// checkSchema refuses what is no ledger of this release or an older one. It
+// returns the version, 0 for a file with nothing in it, and writes nothing.
+func checkSchema(conn *sqlite.Conn) (version int64, err error) {
 	app, err := queryInt(conn, "PRAGMA application_id")
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	version, err := queryInt(conn, "PRAGMA user_version")
+	version, err = queryInt(conn, "PRAGMA user_version")
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	tables, err := queryInt(conn, "SELECT count(*) FROM sqlite_schema")
 	switch {
 	case err != nil:
-		return false, err
+		return 0, err
 	case app == 0 && version == 0 && tables == 0:
-		return true, nil
+		return 0, nil
 	case app != applicationID || version < 1:
-		return false, fault.New(ledger.ErrCorrupt, "the file is not a MYTHOS ledger (application id %#x, schema %d)", app, version)
+		return 0, fault.New(ledger.ErrCorrupt, "the file is not a MYTHOS ledger (application id %#x, schema %d)", app, version)
 	case version > schemaVersion:
-		return false, fault.New(ErrSchemaNewer, "the ledger has schema %d, this release knows %d", version, schemaVersion)
+		return 0, fault.New(ErrSchemaNewer, "the ledger has schema %d, this release knows %d", version, schemaVersion)
 	}
-	return false, nil
+	return version, nil
 }
 
 func queryInt(conn *sqlite.Conn, query string) (int64, error) {
@@ -255,7 +285,7 @@ func queryText(conn *sqlite.Conn, query string) (string, error) {
 }
 
 // read runs a rule on the reader's snapshot.
-func (s *SQLite) read(ctx context.Context, fn func(tx) error) error {
+func (s *SQLite) read(ctx context.Context, fn func(rules.Tx) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -279,7 +309,7 @@ func (s *SQLite) read(ctx context.Context, fn func(tx) error) error {
 
 // write runs a rule in the writer's next transaction and returns when it is
 // durable.
-func (s *SQLite) write(ctx context.Context, fn func(tx) error) error {
+func (s *SQLite) write(ctx context.Context, fn func(rules.Tx) error) error {
 	if s.writer == nil {
 		return fault.New(ErrReadOnly, "the ledger was opened for reading")
 	}
@@ -288,65 +318,71 @@ func (s *SQLite) write(ctx context.Context, fn func(tx) error) error {
 
 // BeginRun implements ledger.Store.
 func (s *SQLite) BeginRun(ctx context.Context, start ledger.RunStart) ([]byte, error) {
-	if err := checkItems(start.Items); err != nil {
+	if err := rules.CheckItems(start.Items); err != nil {
 		return nil, err
 	}
-	return result(s.write, ctx, func(t tx) ([]byte, error) { return beginRun(t, start) })
+	return result(s.write, ctx, func(t rules.Tx) ([]byte, error) { return rules.BeginRun(t, start) })
 }
 
 // FindRun implements ledger.Store.
 func (s *SQLite) FindRun(ctx context.Context, authority, holder cid.Hash, runID string) ([]byte, error) {
-	return result(s.read, ctx, func(t tx) ([]byte, error) { return findRun(t, authority, holder, runID) })
+	return result(s.read, ctx, func(t rules.Tx) ([]byte, error) { return rules.FindRun(t, authority, holder, runID) })
 }
 
 // Lookup implements ledger.Store.
 func (s *SQLite) Lookup(ctx context.Context, idem cid.Hash) (ledger.View, error) {
-	return result(s.read, ctx, func(t tx) (ledger.View, error) { return view(t, idem) })
+	return result(s.read, ctx, func(t rules.Tx) (ledger.View, error) { return rules.View(t, idem) })
 }
 
 // Register implements ledger.Store.
 func (s *SQLite) Register(ctx context.Context, r ledger.Registration) error {
-	opened, err := openRegistration(r)
+	opened, err := rules.OpenRegistration(r)
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, func(t tx) error { return register(t, opened) })
+	return s.write(ctx, func(t rules.Tx) error { return rules.Register(t, opened) })
 }
 
 // Extend implements ledger.Store.
 func (s *SQLite) Extend(ctx context.Context, idem, register cid.Hash, forMicros int64) error {
-	return s.write(ctx, func(t tx) error { return extend(t, idem, register, forMicros) })
+	return s.write(ctx, func(t rules.Tx) error { return rules.Extend(t, idem, register, forMicros) })
 }
 
 // Commit implements ledger.Store.
 func (s *SQLite) Commit(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
-	opened, err := openCommitment(c)
+	opened, err := rules.OpenCommitment(c)
 	if err != nil {
 		return 0, err
 	}
-	return result(s.write, ctx, func(t tx) (ledger.Verdict, error) { return commit(t, opened) })
+	return result(s.write, ctx, func(t rules.Tx) (ledger.Verdict, error) { return rules.Commit(t, opened) })
 }
 
 // Resolve implements ledger.Store.
 func (s *SQLite) Resolve(ctx context.Context, body []byte, run cid.Hash, byOperator bool) error {
-	return s.write(ctx, func(t tx) error { return resolve(t, body, run, byOperator) })
+	return s.write(ctx, func(t rules.Tx) error { return rules.Resolve(t, body, run, byOperator) })
 }
 
 // Diverge implements ledger.Store.
 func (s *SQLite) Diverge(ctx context.Context, body []byte, run cid.Hash) (ledger.Verdict, error) {
-	return result(s.write, ctx, func(t tx) (ledger.Verdict, error) { return diverge(t, body, run) })
+	return result(s.write, ctx, func(t rules.Tx) (ledger.Verdict, error) { return rules.Diverge(t, body, run) })
 }
 
 // Seal implements ledger.Store.
 func (s *SQLite) Seal(ctx context.Context, body []byte, run cid.Hash) error {
-	return s.write(ctx, func(t tx) error { return seal(t, body, run) })
+	return s.write(ctx, func(t rules.Tx) error {
+		if err := rules.Seal(t, body, run); err != nil {
+			return err
+		}
+		s.writer.tx.log.due = true
+		return nil
+	})
 }
 
 // Object implements ledger.Store. The bytes are verified before they are
 // returned.
 func (s *SQLite) Object(ctx context.Context, id cid.Hash) ([]byte, error) {
 	var data []byte
-	err := s.read(ctx, func(tx) (err error) {
+	err := s.read(ctx, func(rules.Tx) (err error) {
 		data, err = s.reads.find(id, false)
 		return err
 	})
@@ -360,7 +396,7 @@ func (s *SQLite) Object(ctx context.Context, id cid.Hash) ([]byte, error) {
 // returned; the signature is the caller's to check.
 func (s *SQLite) Receipt(ctx context.Context, id cid.Hash) ([]byte, error) {
 	var body []byte
-	err := s.read(ctx, func(tx) (err error) {
+	err := s.read(ctx, func(rules.Tx) (err error) {
 		body, err = s.reads.find(id, true)
 		return err
 	})
@@ -379,7 +415,7 @@ func (s *SQLite) Records(ctx context.Context, f ledger.Filter) iter.Seq2[ledger.
 	return func(yield func(ledger.Record, error) bool) {
 		for after := int64(0); ; {
 			var page []ledger.Record
-			err := s.read(ctx, func(tx) (err error) {
+			err := s.read(ctx, func(rules.Tx) (err error) {
 				page, err = s.reads.page(after, f)
 				return err
 			})
@@ -388,7 +424,7 @@ func (s *SQLite) Records(ctx context.Context, f ledger.Filter) iter.Seq2[ledger.
 				return
 			}
 			for _, rec := range page {
-				if matches(f, rec) && !yield(rec, nil) {
+				if rules.Matches(f, rec) && !yield(rec, nil) {
 					return
 				}
 			}
@@ -400,12 +436,14 @@ func (s *SQLite) Records(ctx context.Context, f ledger.Filter) iter.Seq2[ledger.
 	}
 }
 
-// Close waits for queued writes, then releases the files and the lock.
+// Close waits for queued writes, signs a checkpoint over what has none, then
+// releases the files and the lock.
 func (s *SQLite) Close() error {
 	var err error
 	if s.writer != nil {
 		err = s.writer.close()
 	}
+	err = errors.Join(err, s.scan.close())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reader != nil {

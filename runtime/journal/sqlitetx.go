@@ -7,6 +7,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"github.com/mythos-run/mythos/runtime/journal/rules"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
 )
@@ -19,15 +20,18 @@ type sqliteTx struct {
 	boot  func() (string, int64)
 	last  int64 // time of the newest entry written: entry times never go back
 	wrote bool  // whether the current operation has written
+	log   sqliteLog
 }
 
 const pageSize = 512
 
-// resume continues the log's time where it stands.
+// resume continues the log where it stands.
 func (t *sqliteTx) resume() error {
-	return t.query("SELECT time FROM entry ORDER BY seq DESC LIMIT 1",
+	return t.query("SELECT seq, time, (SELECT coalesce(max(size), 0) FROM checkpoint) FROM entry ORDER BY seq DESC LIMIT 1",
 		func(*sqlite.Stmt) {},
-		func(s *sqlite.Stmt) { t.last = s.ColumnInt64(0) })
+		func(s *sqlite.Stmt) {
+			t.log.entries, t.last, t.log.covered = s.ColumnInt64(0), s.ColumnInt64(1), s.ColumnInt64(2)
+		})
 }
 
 func (t *sqliteTx) now() int64 { return t.clock().UnixMicro() }
@@ -73,18 +77,15 @@ func column(stmt *sqlite.Stmt, i int) []byte {
 const columns = "SELECT seq, kind, idem, run, time, body FROM entry "
 
 func readRecord(stmt *sqlite.Stmt) ledger.Record {
-	rec := ledger.Record{Index: uint64(stmt.ColumnInt64(0) - 1), Time: stmt.ColumnInt64(4), Body: column(stmt, 5)}
-	if kind := stmt.ColumnInt64(1); kind == int64(ledger.Kind(kind)) {
-		rec.Kind = ledger.Kind(kind) // else 0, which no fold accepts
+	return ledger.Record{
+		Index: uint64(stmt.ColumnInt64(0) - 1), Kind: kindColumn(stmt, 1), Idem: hashColumn(stmt, 2),
+		Run: hashColumn(stmt, 3), Time: stmt.ColumnInt64(4), Body: column(stmt, 5),
 	}
-	copy(rec.Idem[:], column(stmt, 2))
-	copy(rec.Run[:], column(stmt, 3))
-	return rec
 }
 
 // records sorts by itself: with ORDER BY, SQLite compiles the statement anew each
 // time its parameter is bound, which takes longer than all the rest of a look-up.
-func (t *sqliteTx) records(idem cid.Hash) ([]ledger.Record, error) {
+func (t *sqliteTx) Records(idem cid.Hash) ([]ledger.Record, error) {
 	var out []ledger.Record
 	err := t.query(columns+"WHERE idem = ?",
 		func(s *sqlite.Stmt) { s.BindBytes(1, idem[:]) },
@@ -124,14 +125,14 @@ const (
 
 // add packs what stands beside the entry into its row, so that a commit grows one
 // table and not several.
-func (t *sqliteTx) add(rec ledger.Record, beside ...kept) error {
+func (t *sqliteTx) Add(rec ledger.Record, beside ...rules.Kept) error {
 	fresh, err := t.missing(beside)
 	if err != nil {
 		return err
 	}
 	var pack []byte
 	for _, k := range fresh {
-		pack = append(pack, k.data...)
+		pack = append(pack, k.Data...)
 	}
 	err = t.exec(insertEntry, func(s *sqlite.Stmt) {
 		t.bindEntry(s, rec)
@@ -141,25 +142,26 @@ func (t *sqliteTx) add(rec ledger.Record, beside ...kept) error {
 		return err
 	}
 	seq, at := t.conn.LastInsertRowID(), 0
+	t.log.entries = seq
 	for _, k := range fresh {
 		err := t.exec(insertItem, func(s *sqlite.Stmt) {
 			bindKept(s, k)
 			s.BindInt64(3, seq)
 			s.BindInt64(4, int64(at))
-			s.BindInt64(5, int64(len(k.data)))
+			s.BindInt64(5, int64(len(k.Data)))
 		})
 		if err != nil {
 			return err
 		}
-		at += len(k.data)
+		at += len(k.Data)
 	}
 	return nil
 }
 
 // missing returns those that are not kept yet, each once.
-func (t *sqliteTx) missing(all []kept) (fresh []kept, err error) {
+func (t *sqliteTx) missing(all []rules.Kept) (fresh []rules.Kept, err error) {
 	for _, k := range all {
-		again := slices.ContainsFunc(fresh, func(f kept) bool { return f.id == k.id && f.receipt == k.receipt })
+		again := slices.ContainsFunc(fresh, func(f rules.Kept) bool { return f.ID == k.ID && f.Receipt == k.Receipt })
 		if err == nil && !again {
 			err = t.query("SELECT 1 FROM item WHERE id = ? AND receipt = ?",
 				func(s *sqlite.Stmt) { bindKept(s, k) },
@@ -172,9 +174,9 @@ func (t *sqliteTx) missing(all []kept) (fresh []kept, err error) {
 	return fresh, err
 }
 
-func bindKept(s *sqlite.Stmt, k kept) {
-	s.BindBytes(1, k.id[:])
-	s.BindBool(2, k.receipt)
+func bindKept(s *sqlite.Stmt, k rules.Kept) {
+	s.BindBytes(1, k.ID[:])
+	s.BindBool(2, k.Receipt)
 }
 
 func (t *sqliteTx) bindEntry(s *sqlite.Stmt, rec ledger.Record) {
@@ -186,11 +188,14 @@ func (t *sqliteTx) bindEntry(s *sqlite.Stmt, rec ledger.Record) {
 	s.BindBytes(5, rec.Body)
 }
 
-func (t *sqliteTx) addRegister(rec ledger.Record, row leaseRow) error {
-	return t.exec(insertRegister, func(s *sqlite.Stmt) {
+func (t *sqliteTx) AddRegister(rec ledger.Record, leaseFor int64) error {
+	row := newLease(t, leaseFor)
+	err := t.exec(insertRegister, func(s *sqlite.Stmt) {
 		t.bindEntry(s, rec)
 		bindLease(s, 6, row)
 	})
+	t.log.entries = t.conn.LastInsertRowID()
+	return err
 }
 
 func bindHash(s *sqlite.Stmt, i int, h cid.Hash) {
@@ -201,17 +206,19 @@ func bindHash(s *sqlite.Stmt, i int, h cid.Hash) {
 	s.BindBytes(i, h[:])
 }
 
-func (t *sqliteTx) lease(register cid.Hash, index uint64) (row leaseRow, err error) {
+func (t *sqliteTx) Lease(register cid.Hash, index uint64) (expires int64, stands bool, err error) {
+	var row leaseRow
 	err = t.query("SELECT wall, boot, mono FROM lease WHERE register = ?1 UNION ALL SELECT wall, boot, mono FROM entry WHERE seq = ?2 AND NOT EXISTS (SELECT 1 FROM lease WHERE register = ?1)",
 		func(s *sqlite.Stmt) {
 			s.BindBytes(1, register[:])
 			s.BindInt64(2, int64(index)+1)
 		},
 		func(s *sqlite.Stmt) { row = leaseRow{s.ColumnInt64(0), s.ColumnText(1), s.ColumnInt64(2)} })
-	return row, err
+	return row.wall, err == nil && row.stands(t), err
 }
 
-func (t *sqliteTx) extendLease(register cid.Hash, row leaseRow) error {
+func (t *sqliteTx) ExtendLease(register cid.Hash, _ uint64, forMicros int64) error {
+	row := newLease(t, forMicros)
 	return t.exec("INSERT OR REPLACE INTO lease (register, wall, boot, mono) VALUES (?, ?, ?, ?)", func(s *sqlite.Stmt) {
 		s.BindBytes(1, register[:])
 		bindLease(s, 2, row)
@@ -224,8 +231,13 @@ func bindLease(s *sqlite.Stmt, i int, row leaseRow) {
 	s.BindInt64(i+2, row.mono)
 }
 
-func (t *sqliteTx) endLease(register cid.Hash) error {
+func (t *sqliteTx) EndLease(register cid.Hash, _ uint64) error {
 	return t.exec("DELETE FROM lease WHERE register = ?", func(s *sqlite.Stmt) { s.BindBytes(1, register[:]) })
+}
+
+// Charge implements rules.Tx.
+func (t *sqliteTx) Charge(spend []ledger.Spend) error {
+	return rules.ChargeAll(spend, t.spent, t.setSpent)
 }
 
 func (t *sqliteTx) spent(capID cid.Hash) (used uint32, err error) {
@@ -246,7 +258,7 @@ func (t *sqliteTx) setSpent(capID cid.Hash, n uint32) error {
 func (t *sqliteTx) find(id cid.Hash, receipt bool) (data []byte, err error) {
 	found := false
 	err = t.query("SELECT substr(kept, at + 1, size) FROM item JOIN entry USING (seq) WHERE id = ? AND receipt = ?",
-		func(s *sqlite.Stmt) { bindKept(s, kept{id: id, receipt: receipt}) },
+		func(s *sqlite.Stmt) { bindKept(s, rules.Kept{ID: id, Receipt: receipt}) },
 		func(s *sqlite.Stmt) { data, found = column(s, 0), true })
 	if err == nil && !found {
 		err = noObject(id)
@@ -254,16 +266,20 @@ func (t *sqliteTx) find(id cid.Hash, receipt bool) (data []byte, err error) {
 	return data, err
 }
 
-func (t *sqliteTx) run(key cid.Hash) (record []byte, ok bool, err error) {
+func (t *sqliteTx) Run(key cid.Hash) (record []byte, ok bool, err error) {
 	err = t.query("SELECT record FROM run WHERE key = ?",
 		func(s *sqlite.Stmt) { s.BindBytes(1, key[:]) },
 		func(s *sqlite.Stmt) { record, ok = column(s, 0), true })
 	return record, ok, err
 }
 
-func (t *sqliteTx) addRun(key cid.Hash, record []byte) error {
-	return t.exec("INSERT INTO run (key, record) VALUES (?, ?)", func(s *sqlite.Stmt) {
+func (t *sqliteTx) AddRun(key cid.Hash, rec ledger.Record, beside ...rules.Kept) error {
+	err := t.exec("INSERT INTO run (key, record) VALUES (?, ?)", func(s *sqlite.Stmt) {
 		s.BindBytes(1, key[:])
-		s.BindBytes(2, record)
+		s.BindBytes(2, rec.Body)
 	})
+	if err != nil {
+		return err
+	}
+	return t.Add(rec, beside...)
 }

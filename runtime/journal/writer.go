@@ -11,6 +11,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"github.com/mythos-run/mythos/runtime/journal/rules"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
 )
@@ -20,7 +21,7 @@ const maxBatch = 512
 
 // operation is one rule waiting for the writer.
 type operation struct {
-	fn      func(tx) error
+	fn      func(rules.Tx) error
 	err     error
 	refused bool // err is final: a rule refused it after it had written
 	done    chan struct{}
@@ -54,7 +55,7 @@ func newWriter(t *sqliteTx) *writer {
 // do queues fn and waits until its transaction is durable. Once queued it is
 // not withdrawn, whatever happens to ctx: a batch is bounded, and its outcome is
 // worth the wait.
-func (w *writer) do(ctx context.Context, fn func(tx) error) error {
+func (w *writer) do(ctx context.Context, fn func(rules.Tx) error) error {
 	op := &operation{fn: fn, done: make(chan struct{})}
 	if err := w.send(ctx, op); err != nil {
 		return err
@@ -101,7 +102,13 @@ func (w *writer) close() error {
 	w.turn <- struct{}{}
 	for w.serve() {
 	}
-	return w.tx.conn.Close()
+	var err error
+	if w.dead == nil && w.tx.uncovered() {
+		op := &operation{fn: w.tx.askCover}
+		w.commit([]*operation{op})
+		err = op.err
+	}
+	return errors.Join(err, w.tx.conn.Close())
 }
 
 // serve runs one batch of what is queued, and reports whether there was any. Its
@@ -168,6 +175,7 @@ func (w *writer) attempt(batch []*operation) (again bool, err error) {
 			w.rollback()
 		}
 	}()
+	w.tx.log.due = false
 	for _, op := range batch {
 		if op.refused {
 			continue
@@ -182,7 +190,15 @@ func (w *writer) attempt(batch []*operation) (again bool, err error) {
 			return true, nil
 		}
 	}
-	return false, control(w.tx.conn, "COMMIT")
+	next, err := w.tx.cover()
+	if err != nil {
+		return false, err
+	}
+	if err := control(w.tx.conn, "COMMIT"); err != nil {
+		return false, err
+	}
+	w.tx.log.coveredBy(next)
+	return false, nil
 }
 
 // apply runs one rule. A panic is a bug of the rule; it must not leave the other

@@ -43,7 +43,7 @@ func (n *Node) gateOptions() (gate.Options, error) {
 	}
 	opt := gate.Options{
 		Host: n.host(), Trust: trust, Local: n.Packed, Now: n.Clock(),
-		Kinds: []uint8{runner.KindWASM}, CheckModule: n.CheckModule,
+		Kinds: n.kinds(), CheckModule: n.CheckModule, Sandbox: n.sandboxLevel,
 	}
 	dev, role, err := LoadKey(n.ownPath(sig.Dev))
 	switch {
@@ -63,24 +63,29 @@ func (n *Node) host() manifest.Host {
 	return manifest.Host{Version: n.Version, Codebooks: []cid.Hash{codebook.BaselineID()}}
 }
 
-// CheckModule reports whether a runner of this node accepts a module. It fills the
-// cache of compiled code.
-func (n *Node) CheckModule(ctx context.Context, b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) error {
+// CheckModule reports whether the wasm runner of this node accepts a module. It
+// fills the cache of compiled code. What modules of other kinds need of this
+// machine is looked at when one is about to run.
+func (n *Node) CheckModule(ctx context.Context, b *manifest.ModuleBinding, m gate.ModuleContent) error {
 	engine, err := n.Engine()
 	if err != nil {
 		return err
 	}
-	return checkWith(engine.Check)(ctx, b, load)
+	return checkWith(engine.Check)(ctx, b, m)
 }
 
+// checkWith gives a wasm module to check, its bytes read once.
 func checkWith(check func(context.Context, runner.Module) error) gate.CheckModule {
-	return func(ctx context.Context, b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) error {
-		raw, err := load(ctx)
+	return func(ctx context.Context, b *manifest.ModuleBinding, m gate.ModuleContent) error {
+		if b.Module.Kind != runner.KindWASM {
+			return nil
+		}
+		raw, err := m.Load(ctx)
 		if err != nil {
 			return err
 		}
-		bytes := func(context.Context) ([]byte, error) { return raw, nil }
-		return check(ctx, executor.Module(b, cid.Sum(raw), bytes))
+		m.Load = func(context.Context) ([]byte, error) { return raw, nil }
+		return check(ctx, executor.Module(b, m, cid.Hash{}))
 	}
 }
 

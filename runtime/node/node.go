@@ -8,11 +8,11 @@
 // Under the data folder: store/ (objects), ledger/, and packed/, one empty file per
 // package that was packed here, named by its package id: the packages for which
 // the dev key is a publisher. Under the cache folder: wasm/ (compiled
-// code) and wasm.key (of the MAC on it).
+// code), wasm.key (of the MAC on it), process/ (materialised trees), image/
+// (unpacked images) and interpreters.json (what is known of this machine's node and python3).
 package node
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"io/fs"
@@ -25,7 +25,6 @@ import (
 	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/cas/local"
 	"github.com/mythos-run/mythos/runtime/gate"
-	"github.com/mythos-run/mythos/runtime/journal"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/runner/wasm"
@@ -45,6 +44,8 @@ type Options struct {
 	Paths   config.Paths     // required
 	Clock   func() time.Time // required
 	Version string           // this build's semantic version; required
+
+	Settings config.Settings
 }
 
 // Node is a local node. Its parts are opened when they are first asked for; it
@@ -54,6 +55,7 @@ type Node struct {
 	objects    *local.Store
 	engine     *wasm.Runner
 	cacheFault error
+	processes  processes
 }
 
 // New returns a Node; it touches no file.
@@ -61,7 +63,7 @@ func New(o Options) *Node { return &Node{Options: o} }
 
 // Close closes what was opened.
 func (n *Node) Close() error {
-	var errs []error
+	errs := []error{n.processes.close()}
 	if n.engine != nil {
 		errs = append(errs, n.engine.Close())
 	}
@@ -136,32 +138,6 @@ func (n *Node) cacheKey() ([]byte, error) {
 // CacheFault returns why the engine that was opened keeps compiled code in memory
 // only; nil if it does not.
 func (n *Node) CacheFault() error { return n.cacheFault }
-
-// LedgerOptions says how to open the ledger.
-type LedgerOptions struct {
-	NoWait bool
-	OnWait func(holder string)
-}
-
-// Ledger opens the ledger for writing; the caller closes it.
-func (n *Node) Ledger(ctx context.Context, o LedgerOptions) (*journal.SQLite, error) {
-	return journal.Open(ctx, journal.Options{
-		Dir: n.ledgerDir(), Clock: n.Clock, Boot: journal.HostBoot(), NoWait: o.NoWait, OnWait: o.OnWait,
-	})
-}
-
-// ReadLedger opens the ledger for reading; the caller closes it.
-func (n *Node) ReadLedger() (*journal.SQLite, error) {
-	return journal.OpenReadOnly(journal.Options{Dir: n.ledgerDir(), Clock: n.Clock, Boot: journal.HostBoot()})
-}
-
-// HasLedger reports whether there is a ledger to read: the first run makes it.
-func (n *Node) HasLedger() bool {
-	_, err := os.Stat(filepath.Join(n.ledgerDir(), "ledger.db"))
-	return !isMissing(err)
-}
-
-func (n *Node) ledgerDir() string { return filepath.Join(n.Paths.Data, "ledger") }
 
 // Trust reads the trust file; a missing one is empty.
 func (n *Node) Trust() (*gate.Trust, error) { return gate.LoadTrust(n.TrustPath()) }

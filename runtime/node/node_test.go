@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,10 @@ func TestRefusedRunsWriteNothing(t *testing.T) {
 		m.Modules[0].Module.Kind, m.Modules[0].Module.ABI, m.Modules[0].Module.Platform = manifest.ModuleNative, 2, "linux/amd64"
 		m.Modules[0].Module.Limits.Fuel = nil
 	}})
+	notNative := fault.Code("module_native_invalid")
+	if runtime.GOOS != "linux" {
+		notNative = rings.ErrModuleKind
+	}
 	damaged := packtest.Build(t, packtest.Spec{})
 	flip(t, filepath.Join(damaged.Dir, "manifest.bin"))
 	for name, c := range map[string]struct {
@@ -175,7 +180,7 @@ func TestRefusedRunsWriteNothing(t *testing.T) {
 	}{
 		"stranger":      {node.RunOptions{Package: stranger.Dir, RunID: "r"}, manifest.ErrSignerUnknown},
 		"budget":        {node.RunOptions{Package: greedy.Dir, RunID: "r"}, rings.ErrBudget},
-		"module kind":   {node.RunOptions{Package: native.Dir, RunID: "r"}, rings.ErrModuleKind},
+		"native module": {node.RunOptions{Package: native.Dir, RunID: "r"}, notNative},
 		"ring":          {node.RunOptions{Package: sound.Dir, RunID: "r", Ring: 1}, rings.ErrRing},
 		"run id":        {node.RunOptions{Package: sound.Dir, RunID: "a/b"}, ledger.ErrRunID},
 		"entry point":   {node.RunOptions{Package: sound.Dir, RunID: "r", Entrypoint: "nope"}, gate.ErrEntryUnknown},

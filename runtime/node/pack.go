@@ -6,7 +6,6 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 	"github.com/mythos-run/mythos/runtime/pack"
-	"github.com/mythos-run/mythos/runtime/runner"
 )
 
 // PackOptions says what to pack and who signs it.
@@ -32,7 +31,7 @@ func (n *Node) Pack(ctx context.Context, o PackOptions) (*pack.Built, sig.AgentI
 	}
 	built, err := pack.Build(ctx, pack.BuildOptions{
 		Dir: o.Dir, Out: o.Out, Signer: key, Host: n.host(),
-		Kinds: []uint8{runner.KindWASM}, CheckModule: n.CheckModule, AllowSecrets: o.AllowSecrets,
+		Kinds: n.kinds(), CheckModule: n.CheckModule, AllowSecrets: o.AllowSecrets,
 	})
 	if err != nil {
 		return nil, sig.AgentID{}, err

@@ -14,7 +14,6 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
-	"github.com/mythos-run/mythos/runtime/runner"
 )
 
 // RunOptions says what to run and how.
@@ -27,6 +26,7 @@ type RunOptions struct {
 	Variants   []string // picks as TOOL=VARIANT
 	Proofs     []string // CapProof files; none: the local dev authority may stand in
 	Key        string   // secret key of the proofs' leaf issuer; required with Proofs
+	Grants     []string // powers that the local dev authority hands to this run, as ParseGrant reads them
 
 	// NoDevAuthority keeps the local dev authority from issuing anything: without
 	// Proofs the run has no capabilities.
@@ -55,8 +55,12 @@ func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err er
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	req := executor.Request{Entrypoint: o.Entrypoint, RunID: o.RunID, Inputs: o.Inputs, Variants: o.Variants}
+	runners, err := n.Runners()
+	if err != nil {
+		return nil, err
+	}
 	pkg, err := n.load(ctx, src, o.Ring, func(p *gate.Package) error {
-		if err := executor.Check(executor.Config{}, p, req); err != nil || len(o.Proofs) == 0 {
+		if err := executor.Check(executor.Config{Platform: platform, Runners: runners}, p, req); err != nil || len(o.Proofs) == 0 {
 			return err
 		}
 		req.Proofs, err = loadProofs(o.Proofs, o.Key)
@@ -105,7 +109,7 @@ func (n *Node) config(req *executor.Request, pkg *gate.Package, o RunOptions) (c
 	if err != nil {
 		return c, until, err
 	}
-	engine, err := n.Engine()
+	runners, err := n.Runners()
 	if err != nil {
 		return c, until, err
 	}
@@ -114,8 +118,8 @@ func (n *Node) config(req *executor.Request, pkg *gate.Package, o RunOptions) (c
 		return c, until, err
 	}
 	return executor.Config{
-		Objects: objects, Runners: []runner.Runner{engine}, Key: key, Clock: n.Clock,
-		Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Objects: objects, Runners: runners, Key: key, Secret: n.Secret, Clock: n.Clock,
+		Platform: platform,
 		Authority: func(a sig.AgentID, pkg *gate.Package) (cid.Hash, bool) {
 			return n.authority(trust, dev, a, pkg)
 		},
@@ -163,10 +167,18 @@ func (n *Node) authorise(req *executor.Request, pkg *gate.Package, subject sig.A
 	}
 	agent := key.Agent()
 	req.Authority, req.Holder = agent.KeyID(), agent.KeyID()
+	var grants []caps.Scope
+	for _, text := range o.Grants {
+		s, err := ParseGrant(text)
+		if err != nil {
+			return nil, until, err
+		}
+		grants = append(grants, s)
+	}
 	now := n.Clock()
-	window := caps.Capability{NotBefore: now.UnixMicro(), ExpiresAt: now.Add(devWindow).UnixMicro()}
-	if req.Proofs, err = n.issue(key, pkg, entry, subject, window); len(req.Proofs) > 0 {
-		until = time.UnixMicro(window.ExpiresAt)
+	base := caps.Capability{Subject: subject, NotBefore: now.UnixMicro(), ExpiresAt: now.Add(devWindow).UnixMicro()}
+	if req.Proofs, err = n.issue(key, pkg, entry, grants, base); len(req.Proofs) > 0 {
+		until = time.UnixMicro(base.ExpiresAt)
 	}
 	return &agent, until, err
 }
@@ -200,26 +212,30 @@ func loadProofs(files []string, keyFile string) ([]*caps.Chain, error) {
 	return proofs, nil
 }
 
+// platform is what module bindings are chosen for.
+const platform = runtime.GOOS + "/" + runtime.GOARCH
+
 // devWindow is how long a capability of the dev authority lasts.
 const devWindow = time.Hour
 
-// issue makes the dev authority's capabilities (RFC-MYTHOS-0008 §8): for each
-// tool whose modules ask for no capability, one ToolCall bound to this package
-// and ring 0.
-func (n *Node) issue(dev sig.Key, pkg *gate.Package, entry *gate.Entry, subject sig.AgentID, window caps.Capability) ([]*caps.Chain, error) {
+// issue makes the dev authority's capabilities (RFC-MYTHOS-0008 §8): those that the
+// user grants, and for each tool whose modules ask for no more than that, one
+// ToolCall bound to this package and ring 0.
+func (n *Node) issue(dev sig.Key, pkg *gate.Package, entry *gate.Entry, grants []caps.Scope, base caps.Capability) ([]*caps.Chain, error) {
 	if entry.Task.Budget.IOCount == 0 {
 		return nil, nil
 	}
-	var proofs []*caps.Chain
-	for _, tool := range plainTools(pkg) {
-		scope := caps.ToolCall{
+	scopes := slices.Clone(grants)
+	for _, tool := range grantedTools(pkg, grants) {
+		scopes = append(scopes, caps.ScopeOf(&caps.ToolCall{
 			ToolID: tool, MaxCalls: entry.Task.Budget.IOCount,
 			Constraints: map[string]string{caps.ConstraintPackage: pkg.ID().String(), caps.ConstraintRingMax: "0"},
-		}
-		raw, _, err := caps.Issue(caps.Capability{
-			Subject: subject, Scope: caps.Scope{Kind: caps.KindToolCall, Payload: scope.AppendCAN(nil)},
-			NotBefore: window.NotBefore, ExpiresAt: window.ExpiresAt,
-		}, dev)
+		}))
+	}
+	var proofs []*caps.Chain
+	for _, s := range scopes {
+		base.Scope = s
+		raw, _, err := caps.Issue(base, dev)
 		if err != nil {
 			return nil, err
 		}
@@ -230,20 +246,6 @@ func (n *Node) issue(dev sig.Key, pkg *gate.Package, entry *gate.Entry, subject 
 		proofs = append(proofs, p)
 	}
 	return proofs, nil
-}
-
-// plainTools returns the tools of a package none of whose modules requires a
-// capability.
-func plainTools(pkg *gate.Package) []cid.Hash {
-	var tools []cid.Hash
-	needy := map[cid.Hash]bool{}
-	for _, b := range pkg.Manifest().Modules {
-		if !slices.Contains(tools, b.ToolID) {
-			tools = append(tools, b.ToolID)
-		}
-		needy[b.ToolID] = needy[b.ToolID] || len(b.Module.CapsRequired) > 0
-	}
-	return slices.DeleteFunc(tools, func(id cid.Hash) bool { return needy[id] })
 }
 
 // entriesOf returns the ledger entries of a run's effects in log order.

@@ -189,6 +189,8 @@ func (c *collector) module(r *moduleRecipe) (manifest.ModuleBinding, error) {
 		b.Module.CID, err = c.moduleFile(mediaWasm, r.path, label+".wasm")
 	case manifest.ModuleNative:
 		b.Module.CID, err = c.moduleFile(mediaBinary, r.path, label)
+	case manifest.ModuleOCI:
+		b.Module.CID, b.Module.Platform, err = c.image(r.path, r.module.Platform)
 	default:
 		b.Module.CID, err = c.tree(r.path, label)
 	}

@@ -93,6 +93,23 @@ func Build(ctx context.Context, opt BuildOptions) (*Built, error) {
 	return nil, fault.New(ErrIO, "%w", err)
 }
 
+// Outputs returns the paths, in a source folder, that the build commands of its
+// modules write.
+func Outputs(dir string) ([]string, error) {
+	root, r, err := openSource(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	var out []string
+	for i := range r.modules {
+		if r.modules[i].build != nil {
+			out = append(out, r.modules[i].path)
+		}
+	}
+	return out, nil
+}
+
 func buildPackage(ctx context.Context, opt BuildOptions) (*Built, error) {
 	root, r, err := openSource(opt.Dir)
 	if err != nil {

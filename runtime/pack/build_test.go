@@ -244,7 +244,7 @@ func refusals() map[string]refusal {
 		"unknown key":          {source("entry_points", 1), pack.ErrSource, `did you mean "entrypoints"?`},
 		"unknown module key":   {module("retries", "pure"), pack.ErrSource, `did you mean "retry"?`},
 		"unknown kind":         {module("kind", "wasn"), pack.ErrSource, `did you mean "wasm"?`},
-		"image":                {module("kind", "oci-image"), pack.ErrSource, "oci-image"},
+		"no image":             {module("kind", "oci-image"), pack.ErrSource, "neither an image layout nor"},
 		"missing key":          {source("version", nil), pack.ErrSource, `needs the key "version"`},
 		"wrong type":           {source("version", 1), pack.ErrSource, "version: want a text"},
 		"name":                 {source("name", "Demo"), pack.ErrSource, "lower-case words"},
@@ -350,9 +350,9 @@ func TestBuildAsksTheRunner(t *testing.T) {
 	opt := options(dir, out)
 	opt.Kinds = []uint8{manifest.ModuleWasm}
 	var seen []byte
-	opt.CheckModule = func(ctx context.Context, b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) error {
+	opt.CheckModule = func(ctx context.Context, b *manifest.ModuleBinding, m gate.ModuleContent) error {
 		var err error
-		if seen, err = load(ctx); err != nil {
+		if seen, err = m.Load(ctx); err != nil {
 			return err
 		}
 		return fault.New(refused, "no").About(b.Label())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mythos-run/mythos/runtime/gate"
 	"github.com/mythos-run/mythos/runtime/libs/abi"
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -53,7 +54,7 @@ func packDemo(t *testing.T, r *wasm.Runner, place string) (*pack.Built, map[stri
 	t.Helper()
 	base := t.TempDir()
 	project := filepath.Join(base, place)
-	for _, part := range []string{"runtime/libs", "tools/echo", "packages/demo-001/ir"} {
+	for _, part := range []string{"sdk/go", "tools/echo/go", "packages/demo-001/ir"} {
 		if err := os.CopyFS(filepath.Join(project, part), os.DirFS(filepath.Join("../..", part))); err != nil {
 			t.Fatal(err)
 		}
@@ -69,8 +70,8 @@ func packDemo(t *testing.T, r *wasm.Runner, place string) (*pack.Built, map[stri
 	}
 	changeTimes(t, project)
 	opt := options(filepath.Join(project, "packages/demo-001"), filepath.Join(base, "out"))
-	opt.Kinds, opt.CheckModule = []uint8{manifest.ModuleWasm}, func(ctx context.Context, b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) error {
-		return r.Check(ctx, moduleOf(b, load))
+	opt.Kinds, opt.CheckModule = []uint8{manifest.ModuleWasm}, func(ctx context.Context, b *manifest.ModuleBinding, m gate.ModuleContent) error {
+		return r.Check(ctx, moduleOf(b, m))
 	}
 	built, err := pack.Build(context.Background(), opt)
 	if err != nil {
@@ -79,10 +80,10 @@ func packDemo(t *testing.T, r *wasm.Runner, place string) (*pack.Built, map[stri
 	return built, contents(t, opt.Out)
 }
 
-func moduleOf(b *manifest.ModuleBinding, load func(context.Context) ([]byte, error)) runner.Module {
+func moduleOf(b *manifest.ModuleBinding, m gate.ModuleContent) runner.Module {
 	l := b.Module.Limits
 	return runner.Module{
-		Digest: b.Module.CID, Kind: b.Module.Kind, ABI: b.Module.ABI, Entry: b.Module.Entry, Load: load,
+		Digest: m.SHA256, Kind: b.Module.Kind, ABI: b.Module.ABI, Entry: b.Module.Entry, Load: m.Load,
 		Limits: runner.Limits{
 			Timeout: time.Duration(l.TimeoutMicros) * time.Microsecond, MemoryBytes: l.MemoryBytes, Fuel: l.Fuel,
 			MaxRequest: l.MaxRequestBytes, MaxResponse: l.MaxResponseBytes, MaxStderr: l.MaxStderrBytes, MaxIOCalls: l.MaxIOCalls,
@@ -104,7 +105,10 @@ func echo(t *testing.T, r *wasm.Runner, built *pack.Built) {
 	q := abi.Request{ToolID: b.ToolID, Payload: can.AppendText(nil, "hello")}
 	raw := q.AppendCAN(nil)
 	res, err := r.Run(context.Background(), runner.Call{
-		Module:  moduleOf(b, func(context.Context) ([]byte, error) { return code, nil }),
+		Module: moduleOf(b, gate.ModuleContent{
+			SHA256: cid.Sum(code),
+			Load:   func(context.Context) ([]byte, error) { return code, nil },
+		}),
 		Request: raw, RequestHash: cid.Sum(raw),
 	})
 	if err != nil || res.Outcome != runner.Answered {

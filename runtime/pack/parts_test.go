@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mythos-run/mythos/runtime/libs/caps"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/manifest"
 )
@@ -56,11 +57,52 @@ func TestReadRecipe(t *testing.T) {
 		Kind: manifest.ModuleWasm, Entry: []string{"run"}, ABI: manifest.ABIHostcall, Retry: manifest.RetryReconcile, Probe: []string{"ask"},
 		Limits: manifest.Limits{
 			TimeoutMicros: 1000, MemoryBytes: 64 << 20, Fuel: &fuel, MaxRequestBytes: 1 << 20, MaxResponseBytes: 1 << 20, MaxStderrBytes: 64 << 10,
+			MaxIOCalls: 1000,
 		},
 		CapsRequired: []manifest.CapRequirement{{Kind: 1, Scope: []byte("\x08\x01\x03\x01\x06\x01a")}, {Kind: 5}},
 	}
 	if diff := cmp.Diff(want, m.module); diff != "" {
 		t.Errorf("module (-want +got):\n%s", diff)
+	}
+}
+
+func TestNamedCapabilities(t *testing.T) {
+	source := strings.Replace(goodSource, `{"kind": 5}, {"kind": 1, "scope": {"$map": [[1, "a"]]}}`,
+		`{"kind": "SecretRead", "name": "token"}, {"kind": "NetConnect", "hosts": ["api.example.com"], "ports": 443, "methods": ["GET"]},
+		 {"kind": "FsWrite", "path": "/srv/kv", "max_bytes": 1000}, {"kind": "FsRead"}, {"kind": "Clock"}`, 1)
+	r, err := readRecipe([]byte(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []manifest.CapRequirement
+	for _, p := range []caps.Power{
+		&caps.NetConnect{Hosts: []string{"api.example.com"}, Ports: []uint32{443}, Methods: []string{"GET"}},
+		nil,
+		&caps.FsWrite{Path: "/srv/kv", MaxBytes: 1000}, &caps.Clock{}, &caps.SecretRead{Name: "token"},
+	} {
+		if p == nil {
+			want = append(want, manifest.CapRequirement{Kind: caps.KindFsRead})
+			continue
+		}
+		s := caps.ScopeOf(p)
+		want = append(want, manifest.CapRequirement{Kind: s.Kind, Scope: s.Payload})
+	}
+	if diff := cmp.Diff(want, r.modules[0].module.CapsRequired); diff != "" {
+		t.Errorf("capabilities (-want +got):\n%s", diff)
+	}
+	for bad, want := range map[string]string{
+		`{"kind": "NetConect"}`:                                          `did you mean "NetConnect"?`,
+		`{"kind": "NetConnect", "host": "a"}`:                            `did you mean "hosts"?`,
+		`{"kind": "NetConnect", "hosts": ["Example.com"], "ports": [1]}`: "no lower-case name",
+		`{"kind": "NetConnect", "hosts": ["a.b"], "ports": [70000]}`:     "ports",
+		`{"kind": "FsRead", "path": "data"}`:                             "path",
+		`{"kind": "Clock", "path": "/x"}`:                                "has no key",
+		`{"kind": "ToolCall"}`:                                           "is not one of",
+	} {
+		_, err := readRecipe([]byte(strings.Replace(goodSource, `{"kind": 5}`, bad, 1)))
+		if !errors.Is(err, ErrSource) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", bad, err, want)
+		}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/mythos-run/mythos/runtime/libs/abi"
-	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/codebook"
 	"github.com/mythos-run/mythos/runtime/libs/manifest"
@@ -206,9 +205,6 @@ func (f *fields) module(n *jsonNode) moduleRecipe {
 	m := &r.module
 	m.Kind = uint8(1 + f.oneOf(o["kind"], "kind", []string{"wasm", "process", "oci-image", "native"}, 0))
 	wasm := m.Kind == manifest.ModuleWasm
-	if m.Kind == manifest.ModuleOCI {
-		f.fail(o["kind"], "kind: this pack does not write oci-image modules yet")
-	}
 	switch {
 	case (o["path"] == nil) == (o["build"] == nil):
 		f.fail(n, "a module has either a path or a build")
@@ -227,7 +223,11 @@ func (f *fields) module(n *jsonNode) moduleRecipe {
 	}
 	m.ABI = uint8(1 + f.oneOf(o["abi"], "abi", abis, absent))
 	m.Retry = uint8(f.oneOf(o["retry"], "retry", []string{"never", "idempotent", "pure", "reconcile"}, 0))
-	m.Limits = f.limits(o["limits"], wasm)
+	var ioCalls uint64
+	if wasm && o["caps_required"] != nil {
+		ioCalls = grantedIOCalls
+	}
+	m.Limits = f.limits(o["limits"], wasm, ioCalls)
 	m.CapsRequired = f.caps(o["caps_required"])
 	m.Runtime = f.runtime(o["runtime"])
 	m.Platform = f.filled(o["platform"], "platform")
@@ -310,8 +310,12 @@ func envName(s string) bool {
 	return s != ""
 }
 
+// grantedIOCalls is how many granted hostcalls a wasm module may make that asks for
+// capabilities and does not say.
+const grantedIOCalls = 1000
+
 // limits reads limits over the defaults of RFC-MYTHOS-0006 §13.
-func (f *fields) limits(n *jsonNode, wasm bool) manifest.Limits {
+func (f *fields) limits(n *jsonNode, wasm bool, ioCalls uint64) manifest.Limits {
 	var o map[string]*jsonNode
 	if n != nil {
 		o = f.object(n, "limits", nil, []string{
@@ -325,35 +329,13 @@ func (f *fields) limits(n *jsonNode, wasm bool) manifest.Limits {
 		MaxRequestBytes:  number("max_request_bytes", 1<<20),
 		MaxResponseBytes: number("max_response_bytes", 1<<20),
 		MaxStderrBytes:   number("max_stderr_bytes", 64<<10),
-		MaxIOCalls:       uint32(f.number(o["max_io_calls"], "max_io_calls", 1<<32-1, 0)),
+		MaxIOCalls:       uint32(f.number(o["max_io_calls"], "max_io_calls", 1<<32-1, ioCalls)),
 	}
 	if wasm || o["fuel"] != nil {
 		fuel := number("fuel", 1_000_000_000)
 		l.Fuel = &fuel
 	}
 	return l
-}
-
-func (f *fields) caps(n *jsonNode) []manifest.CapRequirement {
-	var out []manifest.CapRequirement
-	for _, item := range f.list(n, "caps_required") {
-		o := f.object(item, "a capability", []string{"kind"}, []string{"scope"})
-		if o == nil {
-			return nil
-		}
-		c := manifest.CapRequirement{Kind: uint8(f.number(o["kind"], "kind", 1<<8-1, 0))}
-		if s := o["scope"]; s != nil {
-			var err error
-			if c.Scope, err = can.FromJSON(f.raw[s.start:s.end]); err != nil {
-				f.fail(s, "scope: %w", err)
-			}
-		}
-		out = append(out, c)
-	}
-	slices.SortFunc(out, func(a, b manifest.CapRequirement) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(string(a.Scope), string(b.Scope)))
-	})
-	return out
 }
 
 func (f *fields) runtime(n *jsonNode) *manifest.Runtime {

@@ -7,6 +7,10 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/can"
 )
 
+// frameStep is how much is reserved before any byte of a body has arrived: a
+// module that announces much and sends nothing costs little.
+const frameStep = 64 << 10
+
 // Frame collects the one response frame that a module writes. It keeps at most
 // the limit, however much is written, and is not safe for concurrent use.
 type Frame struct {
@@ -41,6 +45,14 @@ func (f *Frame) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// Complete reports whether the whole body has arrived and nothing else.
+func (f *Frame) Complete() bool {
+	return f.outcome == 0 && f.headed && uint64(len(f.body)) == f.want
+}
+
+// Failed reports whether no further byte can make a frame of the stream.
+func (f *Frame) Failed() bool { return f.outcome != 0 }
+
 func (f *Frame) header(c byte) {
 	f.head = append(f.head, c)
 	if c >= 0x80 && len(f.head) < binary.MaxVarintLen64 {
@@ -54,6 +66,7 @@ func (f *Frame) header(c byte) {
 		f.fail(ResponseTooLarge, fmt.Sprintf("a response frame of %d bytes, at most %d", length, f.limit))
 	default:
 		f.want, f.headed = length, true
+		f.body = make([]byte, 0, min(length, frameStep))
 	}
 }
 

@@ -12,6 +12,7 @@ package runner
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -28,6 +29,8 @@ const (
 	ErrKind fault.Code = "module_kind"
 	// ErrDigest: Load returned bytes that are not the module's.
 	ErrDigest fault.Code = "module_digest_mismatch"
+	// ErrTranscriptDiffers: executed again, the module did something else.
+	ErrTranscriptDiffers fault.Code = "transcript_differs"
 	// ErrClosed: the runner was closed.
 	ErrClosed fault.Code = "runner_closed"
 )
@@ -62,11 +65,26 @@ type Module struct {
 	Entry  []string // wasm: one export name, "_start" if empty; else argv
 	Limits Limits
 
+	Package cid.Hash // id of the package that the module came in
+	Runtime Runtime  // of a process module
+	Reuse   bool     // one worker may serve many calls; never with wasm
+	Caps    []uint8  // kinds of the capabilities that its manifest asks for, CapBlobRead ..
+
 	// Load returns the module's verified bytes. It is called only when nothing
 	// is cached for Digest, perhaps from another goroutine and, under single
 	// flight, on behalf of several calls; its ctx ends with the Runner, not with
 	// the call.
 	Load func(context.Context) ([]byte, error)
+	// Open streams what the module's own bytes name by hash: a file of its tree,
+	// the config or a layer of its image. The last byte is handed out only once
+	// size and hash are known to be right. Wasm and native modules need none.
+	Open func(ctx context.Context, sha256 cid.Hash, size uint64) (io.ReadCloser, error)
+}
+
+// Runtime is the interpreter that a process module asks for.
+type Runtime struct {
+	Name    string // "node" or "python3"
+	Version string // comparisons, as ">=20 <25"; "": any
 }
 
 // Limits bound one call; they come from the manifest and have no defaults.
@@ -100,6 +118,12 @@ type Call struct {
 	Module      Module
 	Request     []byte   // canonical ToolRequest; must not change until Run returns
 	RequestHash cid.Hash // SHA-256 of Request; it seeds the guest's random source
+	Grants      Grants
+
+	// Share names who may share a worker with this call: a hash over package,
+	// capabilities, authority and holder. Calls with different Share never meet
+	// in one process.
+	Share cid.Hash
 }
 
 // Outcome says how a call ended. What it means for the effect is the
@@ -157,7 +181,32 @@ type Result struct {
 	FuelSchedule *uint16       // evidence field 11; nil: not metered
 	FuelUsed     *uint64       // evidence field 12; nil: not metered
 	SandboxLevel uint8         // evidence field 13
+	Transcript   []byte        // canonical io transcript, evidence field 18; nil: no granted hostcall was made
+	Objects      [][]byte      // what Transcript names by response_cid, each its SHA-256
+	Interpreter  *cid.Hash     // SHA-256 of a process module's runtime, evidence field 19
 	Wall         time.Duration // from the start of the module to its end
+}
+
+// Recording is what a call met in the world, and how it answered.
+type Recording struct {
+	Transcript []byte // Result.Transcript; nil: no granted hostcall was made
+	// Object returns what the transcript names by its CID, at most limit bytes.
+	Object func(ctx context.Context, id cid.Hash, limit uint64) ([]byte, error)
+	// ResponseHash is the SHA-256 of the response that the module gave. nil: the
+	// caller compares what Replay returns.
+	ResponseHash *cid.Hash
+}
+
+// Replayer is a Runner whose calls can be executed again.
+type Replayer interface {
+	Runner
+	// Replay runs a module as Run does, but answers every granted hostcall from a
+	// recording: nothing outside is touched, and Call.Grants are not used. A call
+	// that the recording does not have in its place, one of it that is not made,
+	// or another response is ErrTranscriptDiffers. What Run reports as an error,
+	// Replay does too; a call that this host ended (NotStarted, TimedOut, Killed)
+	// shows nothing.
+	Replay(context.Context, Call, Recording) (Result, error)
 }
 
 // Runner invokes modules of one kind. It is safe for concurrent use.

@@ -149,6 +149,33 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
+// TestFrameProgress: a caller that must not wait for the end of the stream knows
+// when the frame is there, and when none can come any more.
+func TestFrameProgress(t *testing.T) {
+	frame := NewFrame(8)
+	for i, c := range []byte("\x03abc") {
+		if frame.Complete() || frame.Failed() {
+			t.Fatalf("before byte %d: complete %v, failed %v", i, frame.Complete(), frame.Failed())
+		}
+		_, _ = frame.Write([]byte{c})
+	}
+	if !frame.Complete() || frame.Failed() {
+		t.Error("a whole frame is not complete")
+	}
+	_, _ = frame.Write([]byte("d"))
+	if frame.Complete() || !frame.Failed() {
+		t.Error("a byte after the frame leaves it whole")
+	}
+	large := NewFrame(8)
+	_, _ = large.Write([]byte("\x80\x80\x80\x80\x10")) // 4 GiB
+	if outcome, _, _ := large.Result(); !large.Failed() || outcome != ResponseTooLarge || cap(large.body) != 0 {
+		t.Errorf("a frame that claims 4 GiB: %v, %d bytes reserved", outcome, cap(large.body))
+	}
+	if empty := NewFrame(8); empty.Complete() {
+		t.Error("nothing is complete")
+	}
+}
+
 func TestOutcomeNames(t *testing.T) {
 	seen := map[string]bool{}
 	for o := Answered; o <= ResponseTooLarge; o++ {

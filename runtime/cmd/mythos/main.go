@@ -7,9 +7,13 @@ import (
 	"os"
 
 	"github.com/mythos-run/mythos/internal/cli"
+	"github.com/mythos-run/mythos/runtime/runner/sandbox"
 )
 
 // build names this build: -ldflags "-X main.build=...".
 var build string
 
-func main() { os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System(build))) }
+func main() {
+	sandbox.Main()
+	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System(build)))
+}

@@ -22,8 +22,9 @@ import (
 
 // Clock is a clock that a test moves.
 type Clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu     sync.Mutex
+	now    time.Time
+	onMove func(time.Time)
 }
 
 // NewClock returns a clock that stands at a fixed time.
@@ -41,6 +42,18 @@ func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
+	if c.onMove != nil {
+		c.onMove(c.now)
+	}
+}
+
+// OnMove tells fn the time, now and after each Advance, before that returns: for a
+// store whose clock is elsewhere.
+func (c *Clock) OnMove(fn func(time.Time)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onMove = fn
+	fn(c.now)
 }
 
 // Owner is the key that signs in the suite.

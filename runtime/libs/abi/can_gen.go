@@ -118,6 +118,293 @@ func (x *Error) ReadCAN(r *can.Reader) {
 	s.End()
 }
 
+// HTTPRequest is the closed struct HTTPRequest of RFC-MYTHOS-0002.
+type HTTPRequest struct {
+	Method        string       // 2
+	Url           string       // 3
+	Headers       []HTTPHeader // 4
+	Body          []byte       // 5
+	Redirects     *uint8       // 6
+	TimeoutMicros *uint64      // 7
+	MaxBody       *uint64      // 8
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *HTTPRequest) AppendCAN(b []byte) []byte {
+	n := 3
+	if len(x.Headers) != 0 {
+		n++
+	}
+	if len(x.Body) != 0 {
+		n++
+	}
+	if x.Redirects != nil {
+		n++
+	}
+	if x.TimeoutMicros != nil {
+		n++
+	}
+	if x.MaxBody != nil {
+		n++
+	}
+	b = can.AppendMap(b, n)
+	b = append(b, "\x03\x01\x06\x13\x6d\x79\x74\x68\x6f\x73\x2e\x68\x74\x74\x70\x2e\x72\x65\x71\x75\x65\x73\x74\x03\x02"...)
+	b = can.AppendText(b, x.Method)
+	b = append(b, "\x03\x03"...)
+	b = can.AppendText(b, x.Url)
+	if len(x.Headers) != 0 {
+		b = append(b, "\x03\x04"...)
+		b = can.AppendList(b, len(x.Headers))
+		for i := range x.Headers {
+			b = x.Headers[i].AppendCAN(b)
+		}
+	}
+	if len(x.Body) != 0 {
+		b = append(b, "\x03\x05"...)
+		b = can.AppendBytes(b, x.Body)
+	}
+	if x.Redirects != nil {
+		b = append(b, "\x03\x06"...)
+		b = can.AppendUint(b, uint64(*x.Redirects))
+	}
+	if x.TimeoutMicros != nil {
+		b = append(b, "\x03\x07"...)
+		b = can.AppendUint(b, *x.TimeoutMicros)
+	}
+	if x.MaxBody != nil {
+		b = append(b, "\x03\x08"...)
+		b = can.AppendUint(b, *x.MaxBody)
+	}
+	return b
+}
+
+// ReadCAN reads x, refusing unknown fields. BYTES alias the input.
+func (x *HTTPRequest) ReadCAN(r *can.Reader) {
+	*x = HTTPRequest{}
+	s := r.Struct()
+	s.Exact(1)
+	r.Schema("mythos.http.request")
+	s.Exact(2)
+	x.Method = r.Text()
+	s.Exact(3)
+	x.Url = r.Text()
+	if s.Maybe(4) {
+		at := r.Pos()
+		{
+			n := r.List()
+			x.Headers = make([]HTTPHeader, 0, r.Room(n, 10))
+			for ; n > 0 && r.OK(); n-- {
+				x.Headers = append(x.Headers, HTTPHeader{})
+				x.Headers[len(x.Headers)-1].ReadCAN(r)
+			}
+			r.EndList()
+		}
+		r.Filled(len(x.Headers), at)
+	}
+	if s.Maybe(5) {
+		at := r.Pos()
+		x.Body = r.Bytes()
+		r.Filled(len(x.Body), at)
+	}
+	if s.Maybe(6) {
+		x.Redirects = new(uint8)
+		*x.Redirects = uint8(r.UintMax(1<<8 - 1))
+	}
+	if s.Maybe(7) {
+		x.TimeoutMicros = new(uint64)
+		*x.TimeoutMicros = r.Uint()
+	}
+	if s.Maybe(8) {
+		x.MaxBody = new(uint64)
+		*x.MaxBody = r.Uint()
+	}
+	s.Close()
+}
+
+// HTTPResponse is the struct HTTPResponse of RFC-MYTHOS-0002.
+type HTTPResponse struct {
+	Status  uint16       // 2
+	Url     string       // 3
+	Headers []HTTPHeader // 4
+	Body    []byte       // 5
+	Error   *Error       // 6
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *HTTPResponse) AppendCAN(b []byte) []byte {
+	n := 4
+	if len(x.Headers) != 0 {
+		n++
+	}
+	if x.Error != nil {
+		n++
+	}
+	b = can.AppendMap(b, n)
+	b = append(b, "\x03\x01\x06\x14\x6d\x79\x74\x68\x6f\x73\x2e\x68\x74\x74\x70\x2e\x72\x65\x73\x70\x6f\x6e\x73\x65\x03\x02"...)
+	b = can.AppendUint(b, uint64(x.Status))
+	b = append(b, "\x03\x03"...)
+	b = can.AppendText(b, x.Url)
+	if len(x.Headers) != 0 {
+		b = append(b, "\x03\x04"...)
+		b = can.AppendList(b, len(x.Headers))
+		for i := range x.Headers {
+			b = x.Headers[i].AppendCAN(b)
+		}
+	}
+	b = append(b, "\x03\x05"...)
+	b = can.AppendBytes(b, x.Body)
+	if x.Error != nil {
+		b = append(b, "\x03\x06"...)
+		b = x.Error.AppendCAN(b)
+	}
+	return b
+}
+
+// ReadCAN reads x, skipping unknown fields. BYTES alias the input.
+func (x *HTTPResponse) ReadCAN(r *can.Reader) {
+	*x = HTTPResponse{}
+	s := r.Struct()
+	s.Need(1)
+	r.Schema("mythos.http.response")
+	s.Need(2)
+	x.Status = uint16(r.UintMax(1<<16 - 1))
+	s.Need(3)
+	x.Url = r.Text()
+	if s.Has(4) {
+		at := r.Pos()
+		{
+			n := r.List()
+			x.Headers = make([]HTTPHeader, 0, r.Room(n, 10))
+			for ; n > 0 && r.OK(); n-- {
+				x.Headers = append(x.Headers, HTTPHeader{})
+				x.Headers[len(x.Headers)-1].ReadCAN(r)
+			}
+			r.EndList()
+		}
+		r.Filled(len(x.Headers), at)
+	}
+	s.Need(5)
+	x.Body = r.Bytes()
+	if s.Has(6) {
+		x.Error = new(Error)
+		x.Error.ReadCAN(r)
+	}
+	s.End()
+}
+
+// HTTPHeader is the closed struct HTTPHeader of RFC-MYTHOS-0002.
+type HTTPHeader struct {
+	Name  string // 1
+	Value string // 2
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *HTTPHeader) AppendCAN(b []byte) []byte {
+	b = append(b, "\x08\x02\x03\x01"...)
+	b = can.AppendText(b, x.Name)
+	b = append(b, "\x03\x02"...)
+	b = can.AppendText(b, x.Value)
+	return b
+}
+
+// ReadCAN reads x, refusing unknown fields. BYTES alias the input.
+func (x *HTTPHeader) ReadCAN(r *can.Reader) {
+	*x = HTTPHeader{}
+	s := r.Struct()
+	s.Exact(1)
+	x.Name = r.Text()
+	s.Exact(2)
+	x.Value = r.Text()
+	s.Close()
+}
+
+// Transcript is the struct IOTranscript of RFC-MYTHOS-0002.
+type Transcript struct {
+	Calls []IOCall // 2
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *Transcript) AppendCAN(b []byte) []byte {
+	b = append(b, "\x08\x02\x03\x01\x06\x09\x6d\x79\x74\x68\x6f\x73\x2e\x69\x6f\x03\x02"...)
+	b = can.AppendList(b, len(x.Calls))
+	for i := range x.Calls {
+		b = x.Calls[i].AppendCAN(b)
+	}
+	return b
+}
+
+// ReadCAN reads x, skipping unknown fields. BYTES alias the input.
+func (x *Transcript) ReadCAN(r *can.Reader) {
+	*x = Transcript{}
+	s := r.Struct()
+	s.Need(1)
+	r.Schema("mythos.io")
+	s.Need(2)
+	{
+		n := r.List()
+		x.Calls = make([]IOCall, 0, r.Room(n, 10))
+		for ; n > 0 && r.OK(); n-- {
+			x.Calls = append(x.Calls, IOCall{})
+			x.Calls[len(x.Calls)-1].ReadCAN(r)
+		}
+		r.EndList()
+	}
+	s.End()
+}
+
+// IOCall is the struct IOCall of RFC-MYTHOS-0002.
+type IOCall struct {
+	Fn          string    // 1
+	Request     []byte    // 2
+	Response    []byte    // 3
+	ResponseCID *cid.Hash // 4
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *IOCall) AppendCAN(b []byte) []byte {
+	n := 2
+	if len(x.Response) != 0 {
+		n++
+	}
+	if x.ResponseCID != nil {
+		n++
+	}
+	b = can.AppendMap(b, n)
+	b = append(b, "\x03\x01"...)
+	b = can.AppendText(b, x.Fn)
+	b = append(b, "\x03\x02"...)
+	b = can.AppendBytes(b, x.Request)
+	if len(x.Response) != 0 {
+		b = append(b, "\x03\x03"...)
+		b = can.AppendBytes(b, x.Response)
+	}
+	if x.ResponseCID != nil {
+		b = append(b, "\x03\x04"...)
+		b = x.ResponseCID.AppendCAN(b)
+	}
+	return b
+}
+
+// ReadCAN reads x, skipping unknown fields. BYTES alias the input.
+func (x *IOCall) ReadCAN(r *can.Reader) {
+	*x = IOCall{}
+	s := r.Struct()
+	s.Need(1)
+	x.Fn = r.Text()
+	s.Need(2)
+	x.Request = r.Bytes()
+	if s.Has(3) {
+		at := r.Pos()
+		x.Response = r.Bytes()
+		r.Filled(len(x.Response), at)
+	}
+	if s.Has(4) {
+		x.ResponseCID = new(cid.Hash)
+		x.ResponseCID.ReadCAN(r)
+	}
+	s.End()
+}
+
 // Identity is the struct ToolIdentity of RFC-MYTHOS-0002.
 type Identity struct {
 	Name           string   // 2

@@ -1,9 +1,11 @@
 package caps
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
 )
 
 // Request is one concrete use of power, of any kind but ToolCall: *ReadBlob,
@@ -226,6 +228,21 @@ func (x *PublishPackage) need() (Power, string) {
 		return nil, "a package without a name"
 	}
 	return &PackagePublish{x.Name}, ""
+}
+
+// Admits reports whether the scope alone covers a request: what a module says
+// that it needs, for one. The error's code is ErrScope, ErrKind, or that of a
+// payload which does not decode.
+func (s Scope) Admits(r Request) error {
+	have, err := decodeScope(s.Kind, s.Payload)
+	if err != nil {
+		return err
+	}
+	need, why := Use{Request: r}.need()
+	if why != "" {
+		return fault.New(ErrScope, "%s, so nothing covers it", why)
+	}
+	return cmp.Or(need.within(have), have.reaches(r)).err()
 }
 
 // reaches reports why a link's scope does not let a connection go where it goes:

@@ -145,8 +145,18 @@ func (x Register) check() error {
 		return fault.New(ErrEntry, "the idempotency id is not that of its tool and key")
 	case x.Retry != nil && Retry(*x.Retry) > Reconcile:
 		return fault.New(ErrEntry, "unknown retry class %d", *x.Retry)
+	case (x.PreviousRegister != nil) != (x.attempt() > 0):
+		return fault.New(ErrEntry, "attempt %d and a previous_register that is there: %t", x.attempt(), x.PreviousRegister != nil)
 	}
 	return nil
+}
+
+// attempt is the number of registers before this one; absent reads as 0.
+func (x Register) attempt() uint32 {
+	if x.Attempt == nil {
+		return 0
+	}
+	return *x.Attempt
 }
 
 // RetryClass returns the class that the register recorded; absent reads as

@@ -81,17 +81,14 @@ const (
 
 // AddRegister applies an opened register.
 func (s *State) AddRegister(x Register, id cid.Hash) error {
-	var previous cid.Hash
-	if x.PreviousRegister != nil {
-		previous = *x.PreviousRegister
-	}
-	number := uint32(0)
-	if x.Attempt != nil {
-		number = *x.Attempt
-	}
 	if err := x.check(); err != nil {
 		return err
 	}
+	var previous cid.Hash // none, for the first attempt
+	if x.PreviousRegister != nil {
+		previous = *x.PreviousRegister
+	}
+	number := x.attempt()
 	switch {
 	case s.Phase == Committed || s.Phase == Divergent || s.Phase == Settled:
 		return fault.New(ErrEntry, "a register of an id that is %s", s.Phase)

@@ -51,8 +51,8 @@ func Default(at int64) *Policy {
 	depth := uint16(256)
 	return &Policy{
 		Ring: 0, Version: 1,
-		ModuleKinds: []uint8{1},
-		CapKinds:    []uint8{1, 2, 5, 35, 36},
+		ModuleKinds: []uint8{1, 2, 3, 4},
+		CapKinds:    []uint8{1, 2, 5, 32, 33, 34, 35, 36, 37},
 		MaxBudget:   ir.Budget{CPUMicros: 10_000_000, IOCount: 1000, StateWrites: 100, MaxDepth: &depth},
 		MinSandbox:  SandboxNamespaces,
 		Time:        at,

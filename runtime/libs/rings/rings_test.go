@@ -27,7 +27,7 @@ func TestDefault(t *testing.T) {
 	if got.PolicyID != p.PolicyID || !got.Signer.Equal(key(1).Agent()) || got.Ring != 0 || got.Version != 1 {
 		t.Errorf("got %+v", got)
 	}
-	if err := errors.Join(got.AdmitRing(0), got.AdmitModule(1), got.AdmitCap(5), got.AdmitCap(36), got.AdmitSandbox(SandboxOwnKernel), got.AdmitSandbox(SandboxNamespaces)); err != nil {
+	if err := errors.Join(got.AdmitRing(0), got.AdmitModule(1), got.AdmitModule(4), got.AdmitCap(5), got.AdmitCap(32), got.AdmitCap(36), got.AdmitSandbox(SandboxOwnKernel), got.AdmitSandbox(SandboxNamespaces)); err != nil {
 		t.Error(err)
 	}
 	for name, c := range map[string]struct {
@@ -35,8 +35,8 @@ func TestDefault(t *testing.T) {
 		want fault.Code
 	}{
 		"ring 1":    {got.AdmitRing(1), ErrRing},
-		"process":   {got.AdmitModule(2), ErrModuleKind},
-		"network":   {got.AdmitCap(32), ErrCapKind},
+		"unknown":   {got.AdmitModule(5), ErrModuleKind},
+		"pinning":   {got.AdmitCap(3), ErrCapKind},
 		"landlock":  {got.AdmitSandbox(SandboxLandlock), ErrSandbox},
 		"other one": {(&Policy{Ring: 1}).AdmitRing(0), ErrRing},
 		"claims":    {(&Policy{Claims: make([]Claim, 1)}).AdmitRing(0), ErrRing},

@@ -36,6 +36,8 @@ type Host struct {
 	small    bool // a growth was refused
 	seed     cid.Hash
 	meter    meter
+	outside  outside
+	record   record
 
 	particular bool // a function was called that is not the same for every request
 }
@@ -75,8 +77,10 @@ func (h *Host) RefuseGrowth() { h.small = true }
 
 // invoke runs a module once and fills in how it ended. An error means that
 // nothing of it ran.
-func (r *Runner) invoke(ctx context.Context, e *entry, c *runner.Call, res *runner.Result) error {
+func (r *Runner) invoke(ctx context.Context, e *entry, c *runner.Call, p *replay, res *runner.Result) error {
 	h := newHost(ctx, c, r.options.Slice)
+	h.outside = outside{options: &r.options, grants: c.Grants}
+	h.record.replay = p
 	instance, err := e.module.program.Instantiate(h)
 	if errors.Is(err, ErrHostMemory) {
 		return err
@@ -94,6 +98,7 @@ func (r *Runner) invoke(ctx context.Context, e *entry, c *runner.Call, res *runn
 	}
 	res.FuelSchedule, res.FuelUsed = &schedule, &used
 	res.Log, res.LogTruncated = h.log.Bytes()
+	res.Transcript, res.Objects = h.record.transcript(), h.record.objects
 	switch outcome, detail := h.judge(err); {
 	case exhausted && outcome != runner.Killed:
 		res.Outcome, res.Detail = runner.FuelExhausted, fmt.Sprintf("the module used its %d units of fuel up", used)

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/mythos-run/mythos/runtime/libs/fuel"
+	"github.com/mythos-run/mythos/runtime/runner"
 )
 
 // The modules that a guest may import from.
@@ -21,9 +22,9 @@ type HostFunc struct {
 	Params, Results []byte // wasm value types
 
 	call     func(h *Host, mem memory, stack []uint64)
-	hostcall bool // only with the hostcall abi
-	general  bool // answers the same to every request, and changes nothing else
-	granted  bool // only under a capability; not callable yet
+	hostcall bool  // only with the hostcall abi
+	general  bool  // answers the same to every request, and changes nothing else
+	needs    uint8 // kind of the capability under which alone it may be imported; 0: none
 }
 
 const (
@@ -37,9 +38,7 @@ type importName struct{ module, name string }
 func Contract() []*HostFunc {
 	var out []*HostFunc
 	for _, f := range contract() {
-		if !f.granted {
-			out = append(out, f)
-		}
+		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b *HostFunc) int {
 		return strings.Compare(a.Module+"\x00"+a.Name, b.Module+"\x00"+b.Name)
@@ -61,9 +60,14 @@ var contract = sync.OnceValue(func() map[importName]*HostFunc {
 	add(mythosModule, "request_read", HostFunc{Params: t(i32, i32, i32), Results: t(i32), call: requestRead, hostcall: true})
 	add(mythosModule, "response_write", HostFunc{Params: t(i32, i32), Results: t(i32), call: responseWrite, hostcall: true})
 	add(mythosModule, "log", HostFunc{Params: t(i32, i32, i32), call: logLine})
-	for _, name := range []string{"now_us", "random", "blob_get", "http", "http_read"} {
-		add(mythosModule, name, HostFunc{granted: true})
+	grant := func(name string, needs uint8, call func(*Host, memory, []uint64), result byte, params ...byte) {
+		add(mythosModule, name, HostFunc{Params: params, Results: t(result), call: call, hostcall: true, needs: needs})
 	}
+	grant("now_us", runner.CapClock, nowMicros, i64)
+	grant("random", runner.CapRandom, randomFill, i32, i32, i32)
+	grant("blob_get", runner.CapBlobRead, blobGet, i32, i32, i64, i32, i32)
+	grant("http", runner.CapNetConnect, httpCall, i32, i32, i32)
+	grant("http_read", runner.CapNetConnect, httpRead, i32, i32, i32, i32)
 	for name, f := range map[string]struct {
 		params  []byte
 		call    func(*Host, memory, []uint64) errno

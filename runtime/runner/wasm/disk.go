@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -162,7 +163,9 @@ func (d *disk) mac(file string, body []byte) []byte {
 
 // diskName is what an entry is called, and what one was that a process which
 // was killed has left unfinished. Nothing else in the folder is ever removed.
-var diskName = regexp.MustCompile(`^([0-9a-f]{64}|\.[0-9a-f]{64}\.tmp-[0-9]+)$`)
+var diskName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9a-f]{64}|\.[0-9a-f]{64}\.tmp-[0-9]+)$`)
+})
 
 // trim removes the least recently used entries of a folder that has become too
 // large.
@@ -174,7 +177,7 @@ func (d *disk) trim() error {
 	var files []fs.FileInfo
 	total := int64(0)
 	for _, e := range list {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && diskName.MatchString(e.Name()) {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && diskName().MatchString(e.Name()) {
 			files = append(files, info)
 			total += info.Size()
 		}
@@ -199,7 +202,9 @@ type scratch struct {
 }
 
 // codeName is what wazero may call a file in its folder.
-var codeName = regexp.MustCompile(`^[A-Za-z0-9._+-]{1,120}/[0-9a-f]{64}$`)
+var codeName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9._+-]{1,120}/[0-9a-f]{64}$`)
+})
 
 func newScratch() (*scratch, error) {
 	dir, err := os.MkdirTemp("", "mythos-wasm-") // mode 0700
@@ -214,7 +219,7 @@ func newScratch() (*scratch, error) {
 }
 
 func (s *scratch) put(name string, content []byte) error {
-	if !codeName.MatchString(name) {
+	if !codeName().MatchString(name) {
 		return fs.ErrInvalid
 	}
 	return os.WriteFile(filepath.Join(s.dir, name), content, 0o600)
@@ -228,7 +233,7 @@ func (s *scratch) names() []string {
 // other returns the file that wazero wrote: one that is not the known one.
 func (s *scratch) other(known string) (name string, content []byte) {
 	for _, n := range s.names() {
-		if n == known || !codeName.MatchString(n) {
+		if n == known || !codeName().MatchString(n) {
 			continue
 		}
 		if b, err := os.ReadFile(filepath.Join(s.dir, n)); err == nil && len(b) < maxEntry {

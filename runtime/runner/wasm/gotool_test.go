@@ -107,7 +107,7 @@ func TestGoEcho(t *testing.T) {
 
 	m.Limits.MaxResponse = 20
 	res = invoke(t, r, m, string(request.AppendCAN(nil)))
-	if res.Outcome != runner.Exited || !strings.Contains(string(res.Log), "ERROR the response of") {
+	if res.Outcome != runner.ResponseTooLarge || !strings.Contains(string(res.Log), "ERROR the response of") {
 		t.Errorf("a response over the limit: %v (%s), log %q", res.Outcome, res.Detail, res.Log)
 	}
 	m.Limits = goModule(nil, 0).Limits
@@ -139,7 +139,7 @@ func TestGoStdio(t *testing.T) {
 // folder: the bytes, so the digest, must not depend on where they lie.
 func TestGoEchoReproducible(t *testing.T) {
 	copied := t.TempDir()
-	for _, dir := range []string{"runtime/libs/fault", "runtime/libs/can", "runtime/libs/cid", "runtime/libs/abi", "tools/echo/go"} {
+	for _, dir := range []string{"sdk/go/tool", "tools/echo/go"} {
 		if err := os.CopyFS(filepath.Join(copied, dir), os.DirFS(filepath.Join(repoRoot, dir))); err != nil {
 			t.Fatal(err)
 		}

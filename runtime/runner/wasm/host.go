@@ -6,10 +6,6 @@ import (
 	"github.com/mythos-run/mythos/runtime/runner"
 )
 
-// hostLimit is what response_write returns when the response would exceed its
-// limit.
-const hostLimit = -3
-
 // The functions of mythos_v1 (RFC-MYTHOS-0006 §11.1). A pointer and a length
 // are checked as given, before anything else: out of range traps.
 
@@ -30,8 +26,7 @@ func responseWrite(h *Host, mem memory, stack []uint64) {
 	src := mem.must("response_write", arg(stack, 0), arg(stack, 1))
 	h.refused = uint64(len(h.response))+uint64(len(src)) > h.limits.MaxResponse
 	if h.refused {
-		code := int32(hostLimit)
-		stack[0] = uint64(uint32(code))
+		give(stack, hostLimit)
 		return
 	}
 	h.response = append(h.response, src...)

@@ -37,7 +37,14 @@ type module struct {
 	initialize bool
 	entries    map[string]bool // exported functions; true: of type () -> ()
 	stdio      error           // why the module cannot have the stdio abi
-	ungranted  error           // a hostcall that only a capability grants
+	granted    []granted       // imports that only a capability grants
+}
+
+// granted is an imported hostcall and the kind of capability it needs.
+type granted struct {
+	name  importName
+	needs uint8
+	wrong error // its type is not the contract's
 }
 
 // meterModule validates a module, rewrites it to count its fuel, and checks it
@@ -70,18 +77,35 @@ func (m *module) checkImports(imports []fuel.Import) error {
 	for _, i := range imports {
 		n := importName{i.Module, i.Name}
 		f, ok := contract()[n]
-		switch {
-		case !ok:
+		if !ok {
 			return fault.New(ErrImportUnknown, "imports %s, which is not part of the contract", n)
-		case f.granted:
-			m.ungranted = fault.New(ErrImportUngranted, "imports %s, which only a capability can grant, and none can yet", n)
-			continue
-		case f.hostcall:
+		}
+		if f.hostcall {
 			m.stdio = fault.New(ErrImportUnknown, "imports %s, which is not part of the stdio abi", n)
 		}
+		var wrong error
 		if !slices.Equal(f.Params, i.Params) || !slices.Equal(f.Results, i.Results) {
-			return fault.New(ErrImportUnknown, "imports %s as %s, the contract has %s", n,
+			wrong = fault.New(ErrImportUnknown, "imports %s as %s, the contract has %s", n,
 				signature(i.Params, i.Results), signature(f.Params, f.Results))
+		}
+		switch {
+		case f.needs != 0:
+			m.granted = append(m.granted, granted{n, f.needs, wrong})
+		case wrong != nil:
+			return wrong
+		}
+	}
+	return nil
+}
+
+// mayImport reports an import for which a binding asks no capability.
+func (m *module) mayImport(b runner.Module) error {
+	for _, g := range m.granted {
+		if !slices.Contains(b.Caps, g.needs) {
+			return fault.New(ErrImportUngranted, "imports %s, which needs a capability of kind %d in caps_required", g.name, g.needs)
+		}
+		if g.wrong != nil {
+			return g.wrong
 		}
 	}
 	return nil
@@ -89,8 +113,8 @@ func (m *module) checkImports(imports []fuel.Import) error {
 
 // accepts reports why the module cannot serve a binding.
 func (m *module) accepts(b runner.Module) error {
-	if m.ungranted != nil {
-		return m.ungranted
+	if err := m.mayImport(b); err != nil {
+		return err
 	}
 	if b.ABI == runner.ABIStdio && m.stdio != nil {
 		return m.stdio
@@ -137,6 +161,9 @@ func (o *Options) admits(b runner.Module) error {
 		return fault.New(runner.ErrKind, "kind %d with abi %d is not a wasm module", b.Kind, b.ABI)
 	}
 	if err := b.Limits.Check(); err != nil {
+		return err
+	}
+	if err := checkCaps(b.Caps); err != nil {
 		return err
 	}
 	if b.Limits.MemoryBytes > o.MaxMemoryBytes {

@@ -6,7 +6,9 @@
 // What a module can reach is exactly this:
 //
 //   - mythos_v1: request_len, request_read and response_write (hostcall abi) and
-//     log. A granted hostcall is refused until a capability can grant it.
+//     log. Under a capability that the module asks for and the call was granted:
+//     now_us, random, blob_get, http and http_read. Each of these is recorded in
+//     the call's io transcript, and Replay runs a module against one.
 //   - wasi_snapshot_preview1: the functions stock toolchains link, with nothing
 //     behind them: argv ["module"], no environment, no folders, a clock that
 //     starts at 1 ms and moves only by the time that poll_oneoff is asked to
@@ -16,8 +18,8 @@
 //
 // A module is validated and rewritten once, so that it counts its own fuel
 // (libs/fuel), and compiled by an Engine. So the response, the outcome, the log
-// and the fuel used are functions of the module and the request: two calls, two
-// machines and two engines agree. Exceptions are the wall clock limit and a
+// and the fuel used are functions of the module, the request and what granted
+// hostcalls gave it: two calls, two machines and two engines agree. Exceptions are the wall clock limit and a
 // failure of the host, which are never an answer of the module (TimedOut, Killed).
 //
 // Beside the memory that its limits give, a call uses the engine's stack: some
@@ -31,12 +33,15 @@ package wasm
 
 import (
 	"context"
+	"crypto/rand"
+	"io"
 	"math"
 	"sync"
 	"time"
 
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/runner"
+	"github.com/mythos-run/mythos/runtime/runner/network"
 )
 
 // Codes of modules that this runner refuses, beside those of libs/fuel.
@@ -85,8 +90,14 @@ type Options struct {
 	// NoImage calls _initialize anew in each call, and keeps no image of what it
 	// leaves behind. No result and no count depends on it.
 	NoImage bool
-	// Now is the clock behind Result.Wall. nil: time.Now.
+	// Now is the clock behind Result.Wall and now_us. nil: time.Now.
 	Now func() time.Time
+	// Random is what the hostcall random reads. nil: crypto/rand.
+	Random io.Reader
+	// Network is how http reaches the network.
+	Network network.Options
+
+	egress *network.Egress // of Network
 }
 
 // withDefaults replaces zero values by what they stand for.
@@ -106,6 +117,10 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	o.egress = network.New(o.Network)
 	return o
 }
 
@@ -121,7 +136,7 @@ type Runner struct {
 	err     error         // what Close returned
 }
 
-var _ runner.Runner = (*Runner)(nil)
+var _ runner.Replayer = (*Runner)(nil)
 
 // New returns a Runner.
 func New(o Options) (*Runner, error) {
@@ -167,6 +182,31 @@ func (r *Runner) Check(ctx context.Context, m runner.Module) error {
 
 // Run invokes a module once, as runner.Runner says.
 func (r *Runner) Run(ctx context.Context, c runner.Call) (runner.Result, error) {
+	if len(c.Grants.Read) > 0 || len(c.Grants.Write) > 0 {
+		return runner.Result{}, fault.New(runner.ErrGrant, "a wasm module cannot be given folders")
+	}
+	return r.run(ctx, c, nil)
+}
+
+// Replay runs a module against a recording, as runner.Replayer says.
+func (r *Runner) Replay(ctx context.Context, c runner.Call, rec runner.Recording) (runner.Result, error) {
+	p, err := newReplay(ctx, rec)
+	if err != nil {
+		return runner.Result{}, err
+	}
+	c.Grants = runner.Grants{}
+	res, err := r.run(ctx, c, p)
+	if err != nil {
+		return runner.Result{}, err
+	}
+	if err := p.verdict(&res, rec.ResponseHash); err != nil {
+		return runner.Result{}, err
+	}
+	return res, nil
+}
+
+// run runs a module in the world, or against a recording.
+func (r *Runner) run(ctx context.Context, c runner.Call, p *replay) (runner.Result, error) {
 	if err := r.enter(); err != nil {
 		return runner.Result{}, err
 	}
@@ -188,7 +228,7 @@ func (r *Runner) Run(ctx context.Context, c runner.Call) (runner.Result, error) 
 	}
 	defer r.cache.release(e)
 	start := r.options.Now()
-	if err := r.invoke(ctx, e, &c, &res); err != nil {
+	if err := r.invoke(ctx, e, &c, p, &res); err != nil {
 		return runner.Result{}, err
 	}
 	res.Wall = r.options.Now().Sub(start)

@@ -103,6 +103,8 @@ def check_register(x: EffectRegister) -> None:
         fail("ledger_entry", "the idempotency id is not that of its tool and key")
     if retry_class(x) > RECONCILE:
         fail("ledger_entry", f"unknown retry class {x.retry}")
+    if (x.previous_register is not None) != bool(x.attempt):
+        fail("ledger_entry", "previous_register is there if and only if attempt is 1 or more")
 
 
 def retry_class(x: EffectRegister) -> int:

@@ -2963,6 +2963,243 @@ class ToolError(can.Struct):
 
 
 @dataclass(slots=True, kw_only=True)
+class HTTPRequest(can.Struct):
+    """The closed struct HTTPRequest of RFC-MYTHOS-0002."""
+
+    SCHEMA: ClassVar[str] = "mythos.http.request"  # 1
+    method: str  # 2
+    url: str  # 3
+    headers: list[HTTPHeader] = field(default_factory=list)  # 4
+    body: bytes = b""  # 5
+    redirects: int | None = None  # 6
+    timeout_us: int | None = None  # 7
+    max_body: int | None = None  # 8
+
+    def write(self, out: bytearray) -> None:
+        """Append the canonical bytes."""
+        n = 3
+        if self.headers:
+            n += 1
+        if self.body:
+            n += 1
+        if self.redirects is not None:
+            n += 1
+        if self.timeout_us is not None:
+            n += 1
+        if self.max_body is not None:
+            n += 1
+        out.append(8)
+        out.append(n)
+        out += b"\x03\x01\x06\x13mythos.http.request\x03\x02"
+        can.put_text(out, self.method)
+        out += b"\x03\x03"
+        can.put_text(out, self.url)
+        if self.headers:
+            out += b"\x03\x04"
+            can.put_list(out, self.headers, can.put_struct)
+        if self.body:
+            out += b"\x03\x05"
+            can.put_bytes(out, self.body)
+        if self.redirects is not None:
+            out += b"\x03\x06"
+            can.put_u8(out, self.redirects)
+        if self.timeout_us is not None:
+            out += b"\x03\x07"
+            can.put_u64(out, self.timeout_us)
+        if self.max_body is not None:
+            out += b"\x03\x08"
+            can.put_u64(out, self.max_body)
+
+    @classmethod
+    def read(cls, r: Reader) -> HTTPRequest:
+        """Read the struct at the cursor, refusing unknown fields."""
+        s = can.Fields(r, True)
+        s.need(1)
+        r.get_schema(cls.SCHEMA)
+        s.need(2)
+        v2 = r.get_text()
+        s.need(3)
+        v3 = r.get_text()
+        v4: list[HTTPHeader] = []
+        if s.has(4):
+            at = r.off
+            v4 = r.get_list(HTTPHeader.read)
+            r.filled(len(v4), at)
+        v5 = b""
+        if s.has(5):
+            at = r.off
+            v5 = r.get_bytes()
+            r.filled(len(v5), at)
+        v6: int | None = None
+        if s.has(6):
+            v6 = r.get_u8()
+        v7: int | None = None
+        if s.has(7):
+            v7 = r.get_u64()
+        v8: int | None = None
+        if s.has(8):
+            v8 = r.get_u64()
+        s.end()
+        return cls(method=v2, url=v3, headers=v4, body=v5, redirects=v6, timeout_us=v7, max_body=v8)
+
+
+@dataclass(slots=True, kw_only=True)
+class HTTPResponse(can.Struct):
+    """The struct HTTPResponse of RFC-MYTHOS-0002."""
+
+    SCHEMA: ClassVar[str] = "mythos.http.response"  # 1
+    status: int  # 2
+    url: str  # 3
+    headers: list[HTTPHeader] = field(default_factory=list)  # 4
+    body: bytes  # 5
+    error: ToolError | None = None  # 6
+
+    def write(self, out: bytearray) -> None:
+        """Append the canonical bytes."""
+        n = 4
+        if self.headers:
+            n += 1
+        if self.error is not None:
+            n += 1
+        out.append(8)
+        out.append(n)
+        out += b"\x03\x01\x06\x14mythos.http.response\x03\x02"
+        can.put_u16(out, self.status)
+        out += b"\x03\x03"
+        can.put_text(out, self.url)
+        if self.headers:
+            out += b"\x03\x04"
+            can.put_list(out, self.headers, can.put_struct)
+        out += b"\x03\x05"
+        can.put_bytes(out, self.body)
+        if self.error is not None:
+            out += b"\x03\x06"
+            self.error.write(out)
+
+    @classmethod
+    def read(cls, r: Reader) -> HTTPResponse:
+        """Read the struct at the cursor, skipping unknown fields."""
+        s = can.Fields(r, False)
+        s.need(1)
+        r.get_schema(cls.SCHEMA)
+        s.need(2)
+        v2 = r.get_u16()
+        s.need(3)
+        v3 = r.get_text()
+        v4: list[HTTPHeader] = []
+        if s.has(4):
+            at = r.off
+            v4 = r.get_list(HTTPHeader.read)
+            r.filled(len(v4), at)
+        s.need(5)
+        v5 = r.get_bytes()
+        v6: ToolError | None = None
+        if s.has(6):
+            v6 = ToolError.read(r)
+        s.end()
+        return cls(status=v2, url=v3, headers=v4, body=v5, error=v6)
+
+
+@dataclass(slots=True, kw_only=True)
+class HTTPHeader(can.Struct):
+    """The closed struct HTTPHeader of RFC-MYTHOS-0002."""
+
+    name: str  # 1
+    value: str  # 2
+
+    def write(self, out: bytearray) -> None:
+        """Append the canonical bytes."""
+        out += b"\x08\x02\x03\x01"
+        can.put_text(out, self.name)
+        out += b"\x03\x02"
+        can.put_text(out, self.value)
+
+    @classmethod
+    def read(cls, r: Reader) -> HTTPHeader:
+        """Read the struct at the cursor, refusing unknown fields."""
+        s = can.Fields(r, True)
+        s.need(1)
+        v1 = r.get_text()
+        s.need(2)
+        v2 = r.get_text()
+        s.end()
+        return cls(name=v1, value=v2)
+
+
+@dataclass(slots=True, kw_only=True)
+class IOTranscript(can.Struct):
+    """The struct IOTranscript of RFC-MYTHOS-0002."""
+
+    SCHEMA: ClassVar[str] = "mythos.io"  # 1
+    calls: list[IOCall]  # 2
+
+    def write(self, out: bytearray) -> None:
+        """Append the canonical bytes."""
+        out += b"\x08\x02\x03\x01\x06\x09mythos.io\x03\x02"
+        can.put_list(out, self.calls, can.put_struct)
+
+    @classmethod
+    def read(cls, r: Reader) -> IOTranscript:
+        """Read the struct at the cursor, skipping unknown fields."""
+        s = can.Fields(r, False)
+        s.need(1)
+        r.get_schema(cls.SCHEMA)
+        s.need(2)
+        v2 = r.get_list(IOCall.read)
+        s.end()
+        return cls(calls=v2)
+
+
+@dataclass(slots=True, kw_only=True)
+class IOCall(can.Struct):
+    """The struct IOCall of RFC-MYTHOS-0002."""
+
+    fn: str  # 1
+    request: bytes  # 2
+    response: bytes = b""  # 3
+    response_cid: Hash | None = None  # 4
+
+    def write(self, out: bytearray) -> None:
+        """Append the canonical bytes."""
+        n = 2
+        if self.response:
+            n += 1
+        if self.response_cid is not None:
+            n += 1
+        out.append(8)
+        out.append(n)
+        out += b"\x03\x01"
+        can.put_text(out, self.fn)
+        out += b"\x03\x02"
+        can.put_bytes(out, self.request)
+        if self.response:
+            out += b"\x03\x03"
+            can.put_bytes(out, self.response)
+        if self.response_cid is not None:
+            out += b"\x03\x04"
+            self.response_cid.write(out)
+
+    @classmethod
+    def read(cls, r: Reader) -> IOCall:
+        """Read the struct at the cursor, skipping unknown fields."""
+        s = can.Fields(r, False)
+        s.need(1)
+        v1 = r.get_text()
+        s.need(2)
+        v2 = r.get_bytes()
+        v3 = b""
+        if s.has(3):
+            at = r.off
+            v3 = r.get_bytes()
+            r.filled(len(v3), at)
+        v4: Hash | None = None
+        if s.has(4):
+            v4 = Hash.read(r)
+        s.end()
+        return cls(fn=v1, request=v2, response=v3, response_cid=v4)
+
+
+@dataclass(slots=True, kw_only=True)
 class ToolIdentity(can.Struct):
     """The struct ToolIdentity of RFC-MYTHOS-0002."""
 
@@ -4675,6 +4912,11 @@ STRUCTS: dict[str, type[can.Struct]] = {
     "ToolRequest": ToolRequest,
     "ToolResponse": ToolResponse,
     "ToolError": ToolError,
+    "HTTPRequest": HTTPRequest,
+    "HTTPResponse": HTTPResponse,
+    "HTTPHeader": HTTPHeader,
+    "IOTranscript": IOTranscript,
+    "IOCall": IOCall,
     "ToolIdentity": ToolIdentity,
     "PackageManifest": PackageManifest,
     "Requires": Requires,

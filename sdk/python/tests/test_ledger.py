@@ -149,6 +149,7 @@ class Fold(Case):
             ({"attempt": 0}, "ledger_entry"),
             ({"attempt": 1}, "ledger_entry"),
             ({"attempt": 1, "previous_register": named("x")}, "ledger_entry"),
+            ({"previous_register": id}, "ledger_entry"),
             ({"attempt": 2, "previous_register": id}, "ledger_entry"),
             ({"attempt": 1, "previous_register": id, "request_hash": named("x")}, "idempotency_conflict"),
             ({"attempt": 1, "previous_register": id, "retry": 4}, "ledger_entry"),
@@ -164,6 +165,8 @@ class Fold(Case):
             "ledger_entry", lambda: s.add_register(*ledger.open_register(register(attempt=2, previous_register=s.register_id)[0]))
         )
         self.refused("ledger_entry", ledger.open_register, register(retry=4)[0])
+        self.refused("ledger_entry", ledger.open_register, register(previous_register=ZERO)[0])
+        self.refused("ledger_entry", ledger.open_register, register(attempt=1)[0])
 
     def test_commits_that_change_nothing(self) -> None:
         s, id = opened()

@@ -153,6 +153,8 @@ test("the entries of RFC-MYTHOS-0005 §2 and the keys of RFC-MYTHOS-0005 §7", (
   assert.equal(toHex(m.leafHash(1n, 2, c.raw)), "3fdf77d2ac7ebc9f37da84d6b2fc7188cd23a3c31e84695ad04bb287749039a6");
   refuses(() => m.openRegister(register(testKey(), { idem_id: echo }).raw), "ledger_entry");
   refuses(() => m.openRegister(register(testKey(), { retry: 4 }).raw), "ledger_entry");
+  refuses(() => m.openRegister(register(testKey(), { attempt: 1 }).raw), "ledger_entry");
+  refuses(() => m.openRegister(register(testKey(), { previous_register: new Uint8Array(32) }).raw), "ledger_entry");
 });
 
 test("the fold of an id and what it lets a call do", () => {

@@ -1,11 +1,11 @@
-"""The ops of the suites wire, tool, receipt, ledger and package."""
+"""The ops of the suites wire, tool, receipt, ledger and package, and of seals."""
 
 from __future__ import annotations
 
 import io
 from typing import Any
 
-from .. import abi, cid, ledger, manifest, receipt, sig, wire
+from .. import abi, cid, ledger, manifest, receipt, run, sig, wire
 from ..fault import fail
 from ..ledger import State
 from ..structs import DerivedKey
@@ -71,6 +71,12 @@ def _receipt_content(x: Input) -> Output:
     opened, id = receipt.open(octets(x["hex"]))
     receipt.check_content(opened, octets(x["request"]), octets(x["response"]))
     return {"id": str(id), "signer": str(sig.key_id(opened.signer))}
+
+
+def _seal_check(x: Input) -> Output:
+    seal, id = run.open_seal(octets(x["hex"]))
+    run.check_receipts(seal, [digest(h) for h in x["receipts"]])
+    return {"id": str(id), "signer": str(sig.key_id(seal.signer))}
 
 
 def _state(s: State) -> Output:
@@ -155,6 +161,7 @@ OPS: dict[str, Op] = {
     "tool.id": _tool_id,
     "tool.frame": _tool_frame,
     "receipt.content": _receipt_content,
+    "seal.check": _seal_check,
     "ledger.fold": _ledger_fold,
     "ledger.key": _ledger_key,
     "ledger.leaf": _ledger_leaf,

@@ -1,4 +1,4 @@
-/** The ops of the suites can, struct, hash, sig, receipt, codebook, wire and tool (ctvp/README.md). */
+/** The ops of the suites can, struct, hash, sig, receipt, codebook, wire and tool, and of seals (ctvp/README.md). */
 
 import { decodeFrame, checkToolName, decodeRequest, decodeResponse, toolId } from "../abi.js";
 import type { SealedCodec } from "../can/codec.js";
@@ -9,7 +9,7 @@ import { openRevocations } from "../caps/revocation.js";
 import { Hash, equalHashes, hashOf, hashWithout, parseHash } from "../cid.js";
 import { decodeCodebook } from "../codebook.js";
 import { verifyStrict } from "../ed25519.js";
-import { openRunRecord, openRunSeal } from "../evidence.js";
+import { checkSealedReceipts, openRunRecord, openRunSeal } from "../evidence.js";
 import { MythosError } from "../fault.js";
 import { AgentID, codecs } from "../gen/index.js";
 import { decodeDivergence, idemId, openRegister, openResolution } from "../ledger/entries.js";
@@ -90,6 +90,11 @@ export const sigOps: Record<string, Op> = {
   "receipt.content": (input) => {
     const { object, id } = openReceipt(input.hex("hex"));
     checkContent(object, input.hex("request"), input.hex("response"));
+    return { id: hashOut(id), signer: hashOut(keyId(object.signer)) };
+  },
+  "seal.check": (input) => {
+    const { object, id } = openRunSeal(input.hex("hex"));
+    checkSealedReceipts(object, input.strings("receipts").map(parseHash));
     return { id: hashOut(id), signer: hashOut(keyId(object.signer)) };
   },
 };

@@ -152,6 +152,337 @@ export const ToolError: Codec<ToolError> = /* @__PURE__ */ new Codec(
   readToolError,
 );
 
+/** The closed struct HTTPRequest of RFC-MYTHOS-0002. */
+export interface HTTPRequest {
+  method: string; // 2
+  url: string; // 3
+  headers?: HTTPHeader[]; // 4
+  body?: Uint8Array; // 5
+  redirects?: number; // 6
+  timeout_us?: bigint; // 7
+  max_body?: bigint; // 8
+}
+
+/** Appends the canonical bytes of x. */
+export function writeHTTPRequest(w: Writer, x: HTTPRequest): void {
+  let n = 3;
+  if (x.headers !== undefined && x.headers.length > 0) n++;
+  if (x.body !== undefined && x.body.length > 0) n++;
+  if (x.redirects !== undefined) n++;
+  if (x.timeout_us !== undefined) n++;
+  if (x.max_body !== undefined) n++;
+  w.map(n);
+  w.field(1);
+  w.text("mythos.http.request");
+  w.field(2);
+  w.text(x.method);
+  w.field(3);
+  w.text(x.url);
+  if (x.headers !== undefined && x.headers.length > 0) {
+    w.field(4);
+    w.list(x.headers.length);
+    for (const item of x.headers) {
+      writeHTTPHeader(w, item);
+    }
+  }
+  if (x.body !== undefined && x.body.length > 0) {
+    w.field(5);
+    w.bytes(x.body);
+  }
+  if (x.redirects !== undefined) {
+    w.field(6);
+    w.uint(x.redirects, 0xff);
+  }
+  if (x.timeout_us !== undefined) {
+    w.field(7);
+    w.u64(x.timeout_us);
+  }
+  if (x.max_body !== undefined) {
+    w.field(8);
+    w.u64(x.max_body);
+  }
+}
+
+/** Reads HTTPRequest, refusing unknown fields. */
+export function readHTTPRequest(r: Reader): HTTPRequest {
+  const s = r.struct();
+  s.exact(1);
+  r.schema("mythos.http.request");
+  s.exact(2);
+  const method = r.text();
+  s.exact(3);
+  const url = r.text();
+  let headers: HTTPHeader[] | undefined;
+  if (s.maybe(4)) {
+    const at = r.off;
+    headers = [];
+    for (let n = r.list(); n > 0; n--) {
+      headers.push(readHTTPHeader(r));
+    }
+    r.leave();
+    r.filled(headers.length, at);
+  }
+  let body: Uint8Array | undefined;
+  if (s.maybe(5)) {
+    const at = r.off;
+    body = r.bytes();
+    r.filled(body.length, at);
+  }
+  let redirects: number | undefined;
+  if (s.maybe(6)) {
+    redirects = r.uint(0xff);
+  }
+  let timeout_us: bigint | undefined;
+  if (s.maybe(7)) {
+    timeout_us = r.u64();
+  }
+  let max_body: bigint | undefined;
+  if (s.maybe(8)) {
+    max_body = r.u64();
+  }
+  s.close();
+  return { method, url, headers, body, redirects, timeout_us, max_body };
+}
+
+export const HTTPRequest: Codec<HTTPRequest> = /* @__PURE__ */ new Codec(
+  "HTTPRequest",
+  true,
+  [
+    [1, "schema", "=mythos.http.request"],
+    [2, "method", "text"],
+    [3, "url", "text"],
+    [4, "headers", "[HTTPHeader]", true],
+    [5, "body", "bytes", true],
+    [6, "redirects", "u8", true],
+    [7, "timeout_us", "u64", true],
+    [8, "max_body", "u64", true],
+  ],
+  writeHTTPRequest,
+  readHTTPRequest,
+);
+
+/** The struct HTTPResponse of RFC-MYTHOS-0002. */
+export interface HTTPResponse {
+  status: number; // 2
+  url: string; // 3
+  headers?: HTTPHeader[]; // 4
+  body: Uint8Array; // 5
+  error?: ToolError; // 6
+}
+
+/** Appends the canonical bytes of x. */
+export function writeHTTPResponse(w: Writer, x: HTTPResponse): void {
+  let n = 4;
+  if (x.headers !== undefined && x.headers.length > 0) n++;
+  if (x.error !== undefined) n++;
+  w.map(n);
+  w.field(1);
+  w.text("mythos.http.response");
+  w.field(2);
+  w.uint(x.status, 0xffff);
+  w.field(3);
+  w.text(x.url);
+  if (x.headers !== undefined && x.headers.length > 0) {
+    w.field(4);
+    w.list(x.headers.length);
+    for (const item of x.headers) {
+      writeHTTPHeader(w, item);
+    }
+  }
+  w.field(5);
+  w.bytes(x.body);
+  if (x.error !== undefined) {
+    w.field(6);
+    writeToolError(w, x.error);
+  }
+}
+
+/** Reads HTTPResponse, skipping unknown fields. */
+export function readHTTPResponse(r: Reader): HTTPResponse {
+  const s = r.struct();
+  s.need(1);
+  r.schema("mythos.http.response");
+  s.need(2);
+  const status = r.uint(0xffff);
+  s.need(3);
+  const url = r.text();
+  let headers: HTTPHeader[] | undefined;
+  if (s.has(4)) {
+    const at = r.off;
+    headers = [];
+    for (let n = r.list(); n > 0; n--) {
+      headers.push(readHTTPHeader(r));
+    }
+    r.leave();
+    r.filled(headers.length, at);
+  }
+  s.need(5);
+  const body = r.bytes();
+  let error: ToolError | undefined;
+  if (s.has(6)) {
+    error = readToolError(r);
+  }
+  s.end();
+  return { status, url, headers, body, error };
+}
+
+export const HTTPResponse: Codec<HTTPResponse> = /* @__PURE__ */ new Codec(
+  "HTTPResponse",
+  false,
+  [
+    [1, "schema", "=mythos.http.response"],
+    [2, "status", "u16"],
+    [3, "url", "text"],
+    [4, "headers", "[HTTPHeader]", true],
+    [5, "body", "bytes"],
+    [6, "error", "ToolError", true],
+  ],
+  writeHTTPResponse,
+  readHTTPResponse,
+);
+
+/** The closed struct HTTPHeader of RFC-MYTHOS-0002. */
+export interface HTTPHeader {
+  name: string; // 1
+  value: string; // 2
+}
+
+/** Appends the canonical bytes of x. */
+export function writeHTTPHeader(w: Writer, x: HTTPHeader): void {
+  w.map(2);
+  w.field(1);
+  w.text(x.name);
+  w.field(2);
+  w.text(x.value);
+}
+
+/** Reads HTTPHeader, refusing unknown fields. */
+export function readHTTPHeader(r: Reader): HTTPHeader {
+  const s = r.struct();
+  s.exact(1);
+  const name = r.text();
+  s.exact(2);
+  const value = r.text();
+  s.close();
+  return { name, value };
+}
+
+export const HTTPHeader: Codec<HTTPHeader> = /* @__PURE__ */ new Codec(
+  "HTTPHeader",
+  true,
+  [
+    [1, "name", "text"],
+    [2, "value", "text"],
+  ],
+  writeHTTPHeader,
+  readHTTPHeader,
+);
+
+/** The struct IOTranscript of RFC-MYTHOS-0002. */
+export interface IOTranscript {
+  calls: IOCall[]; // 2
+}
+
+/** Appends the canonical bytes of x. */
+export function writeIOTranscript(w: Writer, x: IOTranscript): void {
+  w.map(2);
+  w.field(1);
+  w.text("mythos.io");
+  w.field(2);
+  w.list(x.calls.length);
+  for (const item of x.calls) {
+    writeIOCall(w, item);
+  }
+}
+
+/** Reads IOTranscript, skipping unknown fields. */
+export function readIOTranscript(r: Reader): IOTranscript {
+  const s = r.struct();
+  s.need(1);
+  r.schema("mythos.io");
+  s.need(2);
+  const calls: IOCall[] = [];
+  for (let n = r.list(); n > 0; n--) {
+    calls.push(readIOCall(r));
+  }
+  r.leave();
+  s.end();
+  return { calls };
+}
+
+export const IOTranscript: Codec<IOTranscript> = /* @__PURE__ */ new Codec(
+  "IOTranscript",
+  false,
+  [
+    [1, "schema", "=mythos.io"],
+    [2, "calls", "[IOCall]"],
+  ],
+  writeIOTranscript,
+  readIOTranscript,
+);
+
+/** The struct IOCall of RFC-MYTHOS-0002. */
+export interface IOCall {
+  fn: string; // 1
+  request: Uint8Array; // 2
+  response?: Uint8Array; // 3
+  response_cid?: Hash; // 4
+}
+
+/** Appends the canonical bytes of x. */
+export function writeIOCall(w: Writer, x: IOCall): void {
+  let n = 2;
+  if (x.response !== undefined && x.response.length > 0) n++;
+  if (x.response_cid !== undefined) n++;
+  w.map(n);
+  w.field(1);
+  w.text(x.fn);
+  w.field(2);
+  w.bytes(x.request);
+  if (x.response !== undefined && x.response.length > 0) {
+    w.field(3);
+    w.bytes(x.response);
+  }
+  if (x.response_cid !== undefined) {
+    w.field(4);
+    writeHash(w, x.response_cid);
+  }
+}
+
+/** Reads IOCall, skipping unknown fields. */
+export function readIOCall(r: Reader): IOCall {
+  const s = r.struct();
+  s.need(1);
+  const fn = r.text();
+  s.need(2);
+  const request = r.bytes();
+  let response: Uint8Array | undefined;
+  if (s.has(3)) {
+    const at = r.off;
+    response = r.bytes();
+    r.filled(response.length, at);
+  }
+  let response_cid: Hash | undefined;
+  if (s.has(4)) {
+    response_cid = readHash(r);
+  }
+  s.end();
+  return { fn, request, response, response_cid };
+}
+
+export const IOCall: Codec<IOCall> = /* @__PURE__ */ new Codec(
+  "IOCall",
+  false,
+  [
+    [1, "fn", "text"],
+    [2, "request", "bytes"],
+    [3, "response", "bytes", true],
+    [4, "response_cid", "Hash", true],
+  ],
+  writeIOCall,
+  readIOCall,
+);
+
 /** The struct ToolIdentity of RFC-MYTHOS-0002. */
 export interface ToolIdentity {
   name: string; // 2

@@ -80,6 +80,7 @@ export function openRegister(raw: Uint8Array): Decoded<EffectRegister> {
 export function checkRegister(x: EffectRegister): void {
   if (!equalBytes(x.idem_id, idemId(x.tool_id, x.idempotency_key))) misfit("the idempotency id is not that of its tool and key");
   if ((x.retry ?? RETRY_NEVER) > RETRY_RECONCILE) misfit(`unknown retry class ${x.retry}`);
+  if ((x.previous_register !== undefined) !== (x.attempt ?? 0) > 0) misfit("previous_register is there if and only if attempt is 1 or more");
 }
 
 /** Decodes a commit without verifying its signature. */

@@ -136,7 +136,7 @@ export class LedgerState {
         throw new MythosError("idempotency_conflict", `the id was registered for another request than ${hashText(x.request_hash)}`);
       }
     }
-    if (!sameHash(previousOf(x), this.registerId) || number !== this.attempt) {
+    if (!sameHash(x.previous_register, this.registerId) || number !== this.attempt) {
       misfit(`attempt ${number} does not follow the latest register; attempt ${this.attempt} is due`);
     }
     const attempt = { id, owner: x.owner, retry: x.retry ?? RETRY_NEVER };
@@ -275,12 +275,6 @@ export class LedgerState {
     if (again(this.retry) && again(retry)) return "proceed";
     throw new MythosError("effect_in_doubt", "the latest register ended without a commit and its retry class forbids another try");
   }
-}
-
-/** A register without previous_register names none, as does one of 32 zero bytes. */
-function previousOf(x: EffectRegister): Hash | undefined {
-  const p = x.previous_register;
-  return p === undefined || p.every((b) => b === 0) ? undefined : p;
 }
 
 /** Returns the state of one id from its records in log order. */

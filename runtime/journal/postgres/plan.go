@@ -1,0 +1,118 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mythos-run/mythos/runtime/journal/rules"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+)
+
+// sight is what a round has read.
+type sight struct {
+	histories map[cid.Hash]history
+	spent     map[cid.Hash]uint32
+}
+
+// look reads what the operations of a round want to see.
+func (w *writer) look(ctx context.Context, pending []*operation) (s sight, err error) {
+	var keys []cid.Hash
+	var caps [][]byte
+	for _, op := range pending {
+		if op.look {
+			keys = append(keys, op.key)
+		}
+		for _, c := range op.counts {
+			caps = append(caps, c.CapID[:])
+		}
+	}
+	if len(keys) == 0 {
+		return s, nil
+	}
+	if s.histories, err = readHistories(ctx, w.conn, keys); err != nil || len(caps) == 0 {
+		return s, err
+	}
+	s.spent = map[cid.Hash]uint32{}
+	rows, err := w.conn.Query(ctx, "SELECT cap, used FROM spend WHERE cap = ANY($1)", caps)
+	if err != nil {
+		return s, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id []byte
+		var used uint32
+		if err := rows.Scan(&id, &used); err != nil {
+			return s, err
+		}
+		s.spent[cid.Hash(id)] = used
+	}
+	return s, rows.Err()
+}
+
+// maxBytes is how much a group may hold before another operation joins it.
+const maxBytes = 8 << 20
+
+// planned is an operation with what its rule wants to write.
+type planned struct {
+	op *operation
+	*draft
+}
+
+// plan runs the rules. An operation that is refused on what was read is answered;
+// one that is refused on what is only presumed or remembered looks first. Of
+// several that write under one key, the first goes.
+func (w *writer) plan(pending []*operation, s sight) (write []planned, again []*operation) {
+	taken := map[cid.Hash]bool{}
+	reserved := map[cid.Hash]uint32{}
+	for id, n := range s.spent {
+		reserved[id] = n
+	}
+	room := maxBytes
+	for _, op := range pending {
+		if taken[op.key] || room <= 0 {
+			again = append(again, op)
+			continue
+		}
+		d := &draft{key: op.key, fresh: op.look, span: -1}
+		if op.look {
+			d.known = s.histories[op.key]
+		} else {
+			d.known = w.known.histories[op.key]
+		}
+		if op.counts != nil {
+			d.free, d.spent = s.spent, reserved
+		}
+		if op.look && op.unknown != nil && op.unknown.holds(d.known, op.mark) {
+			op.finish(nil) // as the rule answered when it was sent
+			continue
+		}
+		err := w.apply(op, d)
+		switch {
+		case err == errLater:
+			again = append(again, op)
+		case err == nil && d.kind != 0:
+			taken[op.key] = true
+			room -= d.size()
+			write = append(write, planned{op, d})
+		case op.look:
+			op.finish(err)
+		default:
+			op.look = true
+			again = append(again, op)
+		}
+	}
+	return write, again
+}
+
+// apply runs one rule. A panic is a bug of the rule; it must not leave the other
+// callers without an answer, so it ends the store and not the process.
+func (w *writer) apply(op *operation, d *draft) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(rules.ErrUnavailable, "%w", fmt.Errorf("a rule of the ledger panicked: %v", p))
+			w.dead, op.look = err, true
+		}
+	}()
+	return op.rule(d)
+}

@@ -1,0 +1,101 @@
+package node
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/mythos-run/mythos/runtime/journal"
+	"github.com/mythos-run/mythos/runtime/journal/postgres"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
+)
+
+// LedgerOptions says how to open the ledger.
+type LedgerOptions struct {
+	NoWait bool
+	OnWait func(holder string)
+}
+
+// Ledger opens the ledger for writing, the executor's key signing its checkpoints;
+// the caller closes it. It is this node's own, or the one in the database that
+// Settings name, which executors share.
+func (n *Node) Ledger(ctx context.Context, o LedgerOptions) (ledger.Log, error) {
+	if n.Settings.Ledger == "" {
+		s, err := n.EmbeddedLedger(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	s, err := n.SharedLedger(ctx, n.Settings.Ledger, o)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// EmbeddedLedger opens this node's own ledger for writing.
+func (n *Node) EmbeddedLedger(ctx context.Context, o LedgerOptions) (*journal.SQLite, error) {
+	key, err := n.ExecutorKey()
+	if err != nil {
+		return nil, err
+	}
+	return journal.Open(ctx, journal.Options{
+		Dir: n.ledgerDir(), Clock: n.Clock, Boot: journal.HostBoot(), Signer: key, NoWait: o.NoWait, OnWait: o.OnWait,
+	})
+}
+
+// SharedLedger opens the ledger in the database at an address for writing.
+func (n *Node) SharedLedger(ctx context.Context, address string, o LedgerOptions) (*postgres.Store, error) {
+	key, err := n.ExecutorKey()
+	if err != nil {
+		return nil, err
+	}
+	p := n.database(address)
+	p.Signer = key
+	if o.OnWait != nil {
+		p.OnReconnect = func(error) { o.OnWait("the connection to " + postgres.Redacted(address) + " was lost") }
+	}
+	if o.NoWait {
+		p.Patience = 1 // one more try, for a connection that was lost long ago
+	}
+	return postgres.Open(ctx, p)
+}
+
+func (n *Node) database(address string) postgres.Options {
+	o := postgres.Options{URL: address}
+	if n.Settings.LedgerPasswordFile != "" {
+		o.Password = postgres.PasswordFile(n.Settings.LedgerPasswordFile)
+	}
+	return o
+}
+
+// ReadLedger opens the ledger for reading; the caller closes it.
+func (n *Node) ReadLedger() (ledger.Log, error) {
+	if n.Settings.Ledger != "" {
+		o := n.database(n.Settings.Ledger)
+		o.ReadOnly = true
+		s, err := postgres.Open(context.Background(), o) // its own patience bounds it
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	s, err := journal.OpenReadOnly(journal.Options{Dir: n.ledgerDir(), Clock: n.Clock, Boot: journal.HostBoot()})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// HasLedger reports whether there is a ledger to read: the first run makes it. One
+// in a database is there, or reading it says why not.
+func (n *Node) HasLedger() bool {
+	if n.Settings.Ledger != "" {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(n.ledgerDir(), "ledger.db"))
+	return !isMissing(err)
+}
+
+func (n *Node) ledgerDir() string { return filepath.Join(n.Paths.Data, "ledger") }

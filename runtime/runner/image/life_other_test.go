@@ -1,0 +1,6 @@
+//go:build !linux
+
+package image
+
+// executor does nothing: no module runs here.
+func executor() {}

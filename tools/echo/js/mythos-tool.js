@@ -1,0 +1,1 @@
+../../../sdk/ts/guest/mythos-tool.js

@@ -1,0 +1,1 @@
+../../../sdk/python/mythos_tool.py
