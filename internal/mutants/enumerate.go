@@ -51,7 +51,7 @@ func order(all []mutant, seed uint64) {
 }
 
 // enumerate returns every mutant of one file, in the order of the source, but
-// for those of the functions in except.
+// for those of the functions, constants and variables in except.
 func enumerate(file string, src []byte, except []string) ([]mutant, error) {
 	fset := token.NewFileSet()
 	tree, err := parser.ParseFile(fset, file, src, parser.SkipObjectResolution)
@@ -60,11 +60,18 @@ func enumerate(file string, src []byte, except []string) ([]mutant, error) {
 	}
 	w := &walker{file: file, src: src, at: fset.File(tree.FileStart)}
 	for _, d := range tree.Decls {
-		f, ok := d.(*ast.FuncDecl)
-		if !ok {
-			w.walk("", d)
-		} else if name := funcName(f); !slices.Contains(except, name) {
-			w.walk(name, d)
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if name := funcName(d); !slices.Contains(except, name) {
+				w.walk(name, d)
+			}
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				v, ok := s.(*ast.ValueSpec)
+				if ok && !slices.ContainsFunc(v.Names, func(n *ast.Ident) bool { return slices.Contains(except, n.Name) }) {
+					w.walk("", v)
+				}
+			}
 		}
 	}
 	w.number()
@@ -93,16 +100,26 @@ func funcName(f *ast.FuncDecl) string {
 	}
 }
 
-// functions returns the names of the functions that a file declares.
-func functions(src []byte) ([]string, error) {
+// declarations returns the names of the functions, constants and variables that a
+// file declares.
+func declarations(src []byte) ([]string, error) {
 	tree, err := parser.ParseFile(token.NewFileSet(), "", src, parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, d := range tree.Decls {
-		if f, ok := d.(*ast.FuncDecl); ok {
-			names = append(names, funcName(f))
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			names = append(names, funcName(d))
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				if v, ok := s.(*ast.ValueSpec); ok {
+					for _, n := range v.Names {
+						names = append(names, n.Name)
+					}
+				}
+			}
 		}
 	}
 	return names, nil
@@ -118,7 +135,7 @@ type walker struct {
 	found []mutant
 }
 
-func (w *walker) walk(fn string, d ast.Decl) {
+func (w *walker) walk(fn string, d ast.Node) {
 	w.fn = fn
 	var stack []ast.Node
 	ast.Inspect(d, func(n ast.Node) bool {
@@ -128,9 +145,6 @@ func (w *walker) walk(fn string, d ast.Decl) {
 			}
 			stack = stack[:len(stack)-1]
 			return true
-		}
-		if g, ok := n.(*ast.GenDecl); ok && (g.Tok == token.IMPORT || g.Tok == token.TYPE) {
-			return false
 		}
 		stack = append(stack, n)
 		if t := functionType(n); t != nil {

@@ -37,10 +37,12 @@ func check(n int, err error) (bool, error) {
 func (r *reader[T]) skipped() bool { return r.n+1 == 2 }
 
 func both() (bool, error) { return check(1, nil) }
+
+const unused = 4
 `
 
 func TestEnumerate(t *testing.T) {
-	found, err := enumerate("small.go", []byte(small), []string{"reader.skipped"})
+	found, err := enumerate("small.go", []byte(small), []string{"reader.skipped", "unused"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func TestListCatches(t *testing.T) {
 		"libs/x/gone.go is listed and not there",
 		"libs/x/lost.go is left out and not there",
 		"libs/x/new.go: listed false, left out false; want one of them",
-		"libs/x: function Gone is left out and not there",
+		"libs/x: Gone is left out and not there",
 	}, "\n")
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -38,7 +38,6 @@ type Options struct {
 	From       uint64           // size of a checkpoint: entries before it are taken as its hashes say
 	HashesOnly bool             // leave out what entries say of themselves, and all signatures but the newest checkpoint's
 	Workers    int              // goroutines that check entries; 0: one for each processor
-	Progress   func(n uint64)   // told now and then how many entries were hashed; may be nil
 }
 
 // Report is what was found.
@@ -336,16 +335,15 @@ func (a *auditor) entry(rec ledger.Record) error {
 		a.found(own(rec, Beside, "its time is before that of the entry before it"))
 	}
 	a.time = rec.Time
-	if a.o.Progress != nil && index%entriesPerNote == 0 {
-		a.o.Progress(index)
-	}
 	if !a.o.HashesOnly {
 		a.pool.add(rec)
 	}
 	return nil
 }
 
-const entriesPerNote = 4096
+// glance is how many entries are hashed before the checks of entries are asked
+// whether they have found anything.
+const glance = 4096
 
 func (a *auditor) differ(rec ledger.Record, kept cid.Hash) {
 	rec.Body = append([]byte{}, rec.Body...)
@@ -396,10 +394,10 @@ func (a *auditor) meet() (done bool, err error) {
 			return true, err
 		}
 	}
-	if size%entriesPerNote == 0 || done {
+	if size%glance == 0 || done {
 		a.found(a.pool.worst())
 	}
-	return done || a.rep.Damage != nil && a.rep.Damage.Index+entriesPerNote < size && a.differs == nil, nil
+	return done || a.rep.Damage != nil && a.rep.Damage.Index+glance < size && a.differs == nil, nil
 }
 
 // judge holds the tree against one checkpoint of its size, and says whether the
