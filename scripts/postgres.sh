@@ -64,6 +64,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+before=$(umask)
 umask 077 # the password is for this user and the server
 chmod 711 "$FOLDER"
 mkdir "$FOLDER/data"
@@ -110,5 +111,6 @@ if [ $# = 0 ]; then
 	printf '%s %s\n' "$URL" "$FOLDER"
 	cat >/dev/null
 else
+	umask "$before"
 	MYTHOS_TEST_POSTGRES=$URL "$@"
 fi

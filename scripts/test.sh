@@ -87,8 +87,10 @@ tests() {
 	fi
 }
 
-# packs runs both conformance packs with the built binary.
+# packs checks the pack's files and runs both conformance packs with the built
+# binary.
 packs() {
+	go_pure test ./ctvp/gen
 	bin/mythos ctvp verify
 	if [ -n "${MYTHOS_CTVP_V02:-}" ]; then bin/mythos ctvp verify --pack "$MYTHOS_CTVP_V02"; fi
 }
