@@ -288,7 +288,7 @@ func (c *cgroup) remove() error {
 func removeDir(d string) error {
 	wait := 200 * time.Microsecond
 	for waited := time.Duration(0); ; waited += wait {
-		err := unix.Rmdir(d)
+		err := rmdirAll(d, maxNested)
 		if err == nil || err == unix.ENOENT {
 			return nil
 		}
@@ -298,6 +298,27 @@ func removeDir(d string) error {
 		time.Sleep(wait)
 		wait = min(2*wait, 20*time.Millisecond)
 	}
+}
+
+// maxNested is how deep groups may lie in ours: an OCI runtime makes one of its own.
+const maxNested = 4
+
+// rmdirAll removes an empty group and the empty groups in it.
+func rmdirAll(d string, depth int) error {
+	err := unix.Rmdir(d)
+	if err != unix.EBUSY || depth == 0 {
+		return err
+	}
+	entries, readErr := os.ReadDir(d)
+	if readErr != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			_ = rmdirAll(filepath.Join(d, e.Name()), depth-1)
+		}
+	}
+	return unix.Rmdir(d)
 }
 
 // sweep removes empty groups that executors of the same pid namespace left
@@ -318,7 +339,7 @@ func (h *hierarchy) sweep(namespace string, alive func(pid int) bool) {
 			}
 			if pid, err := strconv.Atoi(parts[2]); err == nil && !alive(pid) {
 				// One that still holds a process stays: rmdir refuses it.
-				_ = unix.Rmdir(dir)
+				_ = rmdirAll(dir, maxNested)
 			}
 		}
 	}
