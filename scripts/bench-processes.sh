@@ -9,10 +9,18 @@
 scratch
 rounds="${MYTHOS_BENCH_ROUNDS:-25}"
 
-# rows PACKAGE BENCH prints a package's benchmarks, without what Go adds.
+# Round trips of two processes depend on whether a wake-up crosses cores, which the
+# kernel decides once for each process: on one core they can be compared.
+one_core=()
+have taskset && one_core=(taskset -c 0)
+
+# rows PACKAGE BENCH [PREFIX...] prints a package's benchmarks, without what Go adds.
 rows() {
-	go_pure test -run '^$' -bench "$2" -benchtime "${rounds}x" -count 1 "./runtime/runner/$1/" |
-		sed -nE 's/^(Benchmark|  )//p' | sed -E 's/-[0-9]+ +\t *[0-9]+\t *[0-9]+ ns\/op//; s/\t */  /g'
+	local package=$1 bench=$2
+	shift 2
+	go_pure test -c -o "$SCRATCH/$package.test" "./runtime/runner/$package"
+	(cd "runtime/runner/$package" && "$@" "$SCRATCH/$package.test" -test.run '^$' -test.bench "$bench" -test.benchtime "${rounds}x") |
+		sed -nE 's/^(Benchmark|  )//p' | sed -E 's/(-[0-9]+)? +\t *[0-9]+\t *[0-9]+ ns\/op//; s/\t */  /g'
 }
 
 load=$(cut -d' ' -f1-3 /proc/loadavg)
@@ -21,7 +29,10 @@ load=$(cut -d' ' -f1-3 /proc/loadavg)
 	rows sandbox 'Cold|Kill|Join' | grep -v -e '^Cold' -e '^Kill' -e '^Join'
 	say
 	say "process runner: microseconds; call = the whole runner, ours = its own code on a bare pipe, pipe = a sandboxed pipe, pool = call over ours"
-	rows process .
+	rows process 'Cold|Kill'
+	say
+	say "process runner, warm, everything on one core"
+	rows process Warm "${one_core[@]+"${one_core[@]}"}"
 	say
 	say "image runner: a whole call with a fresh container"
 	rows image Cold
