@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test build bench attack bench-ts fuzz fuzz-wasm fuzz-short mutants generate fmt lint clean
+.PHONY: help demo test build bench attack bench-ts fuzz fuzz-wasm fuzz-short mutants model crash fuzz-caps generate fmt lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z-]+:.*##' Makefile
@@ -20,6 +20,7 @@ build: ## build bin/mythos and bin/mythos-executor
 bench: ## benchmarks against peers, recorded in bench/
 	@scripts/bench.sh
 	@scripts/bench-processes.sh
+	@scripts/bench-ledger.sh
 
 bench-ts: ## the TypeScript codec against cbor-x, recorded in bench/typescript.md
 	@scripts/bench-ts.sh
@@ -41,6 +42,18 @@ fuzz-diff: ## TypeScript and Python against Go: CASES generated cases of each SE
 
 mutants: ## what the vectors alone catch of N=200 wrong implementations, in the order of SEED=1
 	@scripts/mutants.sh "$(or $(N),200)" "$(firstword $(SEED) 1)"
+
+model: ## every state of the ledger's model, its mutants, and its traces through the code
+	@scripts/model.sh $(DEPTH)
+
+CRASHES ?= 100
+RETRIES ?= 10000
+crash: ## kill executors CRASHES times on each journal, cut power, fail calls; RECORD=bench/crash.md keeps what it shows
+	@scripts/crash.sh "$(CRASHES)" "$(RETRIES)" $(if $(findstring command,$(origin RECORD)),"$(RECORD)")
+
+CHAINS ?= 1000000
+fuzz-caps: ## two evaluators of capability chains on CHAINS mutants, recorded in bench/fuzz-caps.md
+	@scripts/fuzz_caps.sh $(CHAINS) $(firstword $(SEED)) bench/fuzz-caps.md
 
 attack: ## every attack on the sandbox, as root and without rights; leaks and cold starts
 	@scripts/attack.sh

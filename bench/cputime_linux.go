@@ -25,3 +25,12 @@ func cpuTime(op func() error) (time.Duration, error) {
 	err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &to)
 	return time.Duration(to.Nano() - from.Nano()), err
 }
+
+// processTime is the CPU time that this process has used.
+func processTime() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}

@@ -13,3 +13,8 @@ func cpuTime(op func() error) (time.Duration, error) {
 	err := op()
 	return time.Since(start), err
 }
+
+var processStart = time.Now()
+
+// processTime is the time that this process has lasted, for want of its CPU time.
+func processTime() time.Duration { return time.Since(processStart) }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // dataSync makes what was written durable.
@@ -29,4 +32,13 @@ func fileSystem(dir string) string {
 		return "tmpfs, where a sync costs nothing: run this on a disk"
 	}
 	return fmt.Sprintf("file system %#x", uint32(st.Type))
+}
+
+// forget drops a file's pages from the kernel's cache.
+func forget(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED), f.Close())
 }

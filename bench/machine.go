@@ -12,8 +12,8 @@ import (
 
 // peers are the modules whose versions a record names.
 var peers = [...]string{
-	"github.com/bytecodealliance/wasmtime-go/v39", "github.com/extism/go-sdk",
-	"github.com/fxamacker/cbor/v2", "google.golang.org/protobuf",
+	"github.com/bytecodealliance/wasmtime-go/v39", "github.com/dbos-inc/dbos-transact-golang", "github.com/extism/go-sdk",
+	"github.com/fxamacker/cbor/v2", "github.com/jackc/pgx/v5", "go.etcd.io/bbolt", "google.golang.org/protobuf",
 	"github.com/tetratelabs/wazero", "modernc.org/sqlite", "zombiezen.com/go/sqlite",
 }
 

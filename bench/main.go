@@ -6,7 +6,9 @@
 //   - a durable effect, demo-001's echo through the executor, the ledger and the
 //     wasm runner, beside its floor: two syncs, three signatures, the bare call;
 //   - calls of WebAssembly guests beside bare wazero, wasmtime and Extism, and
-//     what fuel, deadlines, collections, cold starts and live instances cost.
+//     what fuel, deadlines, collections, cold starts and live instances cost;
+//   - `bench ledger`: the journals beside a bare log, bbolt, plain inserts and DBOS
+//     Transact, and what a ledger of a million entries takes (ledger.md).
 //
 // What is compared is interleaved round by round, and ratios are taken within a
 // round, because other work on the machine moves every figure and moves both
@@ -32,7 +34,14 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx); err != nil {
+	bench := run
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "ledger":
+		bench = func(ctx context.Context) error { return benchLedger(ctx, os.Args[2:]) }
+	case len(os.Args) == 4 && os.Args[1] == "ledger-open":
+		bench = func(ctx context.Context) error { return openOnce(ctx, os.Args[2], os.Args[3]) }
+	}
+	if err := bench(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

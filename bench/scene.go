@@ -38,7 +38,7 @@ type scene struct {
 	engine runner.Runner
 	exec   *executor.Executor
 	proof  *caps.Chain
-	dev    sig.AgentID
+	devKey sig.Key
 
 	steps []step
 	runs  int
@@ -64,7 +64,27 @@ func (c *closers) Close() error {
 }
 
 // newScene prepares a node under dir whose program performs that many effects.
-func newScene(ctx context.Context, dir string, effects int) (s *scene, err error) {
+func newScene(ctx context.Context, dir string, effects int) (*scene, error) {
+	program := "const greeting = text \"hello\"\ntool echo = demo/echo interface 1 (any) -> any\n" +
+		"func main() -> any {\n  const greeting, r0\n" + strings.Repeat("  effect echo, r0, r1, r2\n", effects) + "  ret r1\n}\n" +
+		fmt.Sprintf("task main = main() budget cpu_us=1000000 io=%d writes=0 max_depth=16\n", effects)
+	s, err := newProgram(ctx, dir, program)
+	if err != nil {
+		return s, err
+	}
+	if s.ledger, err = s.node.Ledger(ctx, node.LedgerOptions{}); err != nil {
+		return s, errors.Join(err, s.Close())
+	}
+	s.later(s.ledger.Close)
+	if err := s.prepare(effects); err != nil {
+		return s, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// newProgram prepares a node under dir with a package of that program, which may
+// call demo/echo.
+func newProgram(ctx context.Context, dir, program string) (s *scene, err error) {
 	home := filepath.Join(dir, "home")
 	s = &scene{closers: &closers{}, dir: dir}
 	s.node = node.New(node.Options{
@@ -77,7 +97,7 @@ func newScene(ctx context.Context, dir string, effects int) (s *scene, err error
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	built, err := s.pack(ctx, effects)
+	built, err := s.pack(ctx, program)
 	if err != nil {
 		return s, err
 	}
@@ -89,22 +109,30 @@ func newScene(ctx context.Context, dir string, effects int) (s *scene, err error
 	if s.pkg, err = s.node.Load(ctx, src, 0); err != nil {
 		return s, err
 	}
-	if s.ledger, err = s.node.Ledger(ctx, node.LedgerOptions{}); err != nil {
-		return s, err
-	}
-	s.later(s.ledger.Close)
-	return s, s.prepare(effects)
+	return s, s.keys()
 }
 
-// pack packs demo-001, and then its module with a longer program.
-func (s *scene) pack(ctx context.Context, effects int) (*pack.Built, error) {
+// keys takes the keys of a first run, and the engine.
+func (s *scene) keys() (err error) {
+	if s.devKey, err = s.node.DevKey(); err != nil {
+		return err
+	}
+	if s.key, err = s.node.ExecutorKey(); err != nil {
+		return err
+	}
+	s.engine, err = s.node.Engine()
+	return err
+}
+
+// pack packs demo-001, and then its module with another program.
+func (s *scene) pack(ctx context.Context, program string) (*pack.Built, error) {
 	out := filepath.Join(s.dir, "dist")
 	first, _, err := s.node.Pack(ctx, node.PackOptions{Dir: demo, Out: out})
 	if err != nil {
 		return nil, err
 	}
 	source := filepath.Join(s.dir, "source")
-	if err := writeSource(source, first.Folder, effects); err != nil {
+	if err := writeSource(source, first.Folder, program); err != nil {
 		return nil, err
 	}
 	built, _, err := s.node.Pack(ctx, node.PackOptions{Dir: source, Out: out})
@@ -112,8 +140,8 @@ func (s *scene) pack(ctx context.Context, effects int) (*pack.Built, error) {
 }
 
 // writeSource writes a package source with demo-001's module, taken from its
-// packed folder, and a program that calls it that many times.
-func writeSource(dir, packed string, effects int) error {
+// packed folder, and a program.
+func writeSource(dir, packed, program string) error {
 	raw, err := os.ReadFile(filepath.Join(demo, "manifest.src.json"))
 	if err != nil {
 		return err
@@ -142,9 +170,6 @@ func writeSource(dir, packed string, effects int) error {
 	if raw, err = json.Marshal(src); err != nil {
 		return err
 	}
-	program := "const greeting = text \"hello\"\ntool echo = demo/echo interface 1 (any) -> any\n" +
-		"func main() -> any {\n  const greeting, r0\n" + strings.Repeat("  effect echo, r0, r1, r2\n", effects) + "  ret r1\n}\n" +
-		fmt.Sprintf("task main = main() budget cpu_us=1000000 io=%d writes=0 max_depth=16\n", effects)
 	if err := os.MkdirAll(filepath.Join(dir, "ir"), 0o755); err != nil {
 		return err
 	}
@@ -159,46 +184,43 @@ func writeSource(dir, packed string, effects int) error {
 // prepare makes the capability and the executor, as package node does for a
 // first run, with a watch on the steps.
 func (s *scene) prepare(effects int) error {
-	dev, err := s.node.DevKey()
+	var err error
+	if s.proof, err = s.issue(uint32(effects) * maxRuns); err != nil {
+		return err
+	}
+	c, err := s.config(s.ledger, s.engine)
 	if err != nil {
 		return err
 	}
-	s.dev = dev.Agent()
-	if s.key, err = s.node.ExecutorKey(); err != nil {
-		return err
-	}
-	objects, err := s.node.Objects()
-	if err != nil {
-		return err
-	}
-	if s.engine, err = s.node.Engine(); err != nil {
-		return err
-	}
-	if s.proof, err = s.issue(dev, effects); err != nil {
-		return err
-	}
-	s.exec, err = executor.New(executor.Config{
-		Ledger: s.ledger, Objects: objects, Runners: []runner.Runner{s.engine}, Key: s.key, Clock: time.Now,
-		Platform:        runtime.GOOS + "/" + runtime.GOARCH,
-		Authority:       func(a sig.AgentID, _ *gate.Package) (cid.Hash, bool) { return s.dev.KeyID(), a.Equal(s.dev) },
-		TrustedExecutor: func(a sig.AgentID) bool { return a.Equal(s.key.Agent()) },
-		Step:            func(name string) { s.steps = append(s.steps, step{name, time.Now()}) },
-	})
+	c.Step = func(name string) { s.steps = append(s.steps, step{name, time.Now()}) }
+	s.exec, err = executor.New(c)
 	return err
 }
 
-// issue makes the dev authority's capability for the package's tool, good for
-// every run of this process.
-func (s *scene) issue(dev sig.Key, effects int) (*caps.Chain, error) {
+// config is that of an executor on some ledger.
+func (s *scene) config(l ledger.Store, on runner.Runner) (executor.Config, error) {
+	objects, err := s.node.Objects()
+	dev := s.devKey.Agent()
+	return executor.Config{
+		Ledger: l, Objects: objects, Runners: []runner.Runner{on}, Key: s.key, Clock: time.Now,
+		Platform:        runtime.GOOS + "/" + runtime.GOARCH,
+		Authority:       func(a sig.AgentID, _ *gate.Package) (cid.Hash, bool) { return dev.KeyID(), a.Equal(dev) },
+		TrustedExecutor: func(a sig.AgentID) bool { return a.Equal(s.key.Agent()) },
+	}, err
+}
+
+// issue makes the dev authority's capability for that many calls of the package's
+// tool.
+func (s *scene) issue(calls uint32) (*caps.Chain, error) {
 	scope := caps.ToolCall{
-		ToolID: s.pkg.Manifest().Modules[0].ToolID, MaxCalls: uint32(effects) * maxRuns,
+		ToolID: s.pkg.Manifest().Modules[0].ToolID, MaxCalls: calls,
 		Constraints: map[string]string{caps.ConstraintPackage: s.pkg.ID().String(), caps.ConstraintRingMax: "0"},
 	}
 	now := time.Now()
 	raw, _, err := caps.Issue(caps.Capability{
 		Subject: s.key.Agent(), Scope: caps.Scope{Kind: caps.KindToolCall, Payload: scope.AppendCAN(nil)},
 		NotBefore: now.UnixMicro(), ExpiresAt: now.Add(time.Hour).UnixMicro(),
-	}, dev)
+	}, s.devKey)
 	if err != nil {
 		return nil, err
 	}

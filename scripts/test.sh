@@ -81,9 +81,9 @@ postgres() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/
 
 tests() {
 	if compiler; then
-		CGO_ENABLED=1 scripts/postgres.sh go test -race -timeout 20m ./...
+		CGO_ENABLED=1 scripts/buckets.sh scripts/postgres.sh go test -race -timeout 25m ./...
 	else
-		CGO_ENABLED=0 scripts/postgres.sh go test -timeout 15m ./...
+		CGO_ENABLED=0 scripts/buckets.sh scripts/postgres.sh go test -timeout 15m ./...
 	fi
 }
 
@@ -116,6 +116,8 @@ have crun && have runc || debian crun runc
 have crun || missing "OCI images" "crun is not installed"
 postgres || debian postgresql
 postgres || missing "PostgreSQL" "initdb and pg_ctl are not installed"
+have strace || debian strace
+have strace || missing "crash harness" "strace is not installed"
 have node && have npm || missing "golden counts in V8, TypeScript" "Node 20 or later with npm is not installed"
 have python3 || missing "Python" "Python 3.10 or later is not installed"
 
@@ -138,6 +140,9 @@ step "tools in six languages answer the same" scripts/parity.sh
 step "mythos init in six languages" scripts/init.sh
 step "differential fuzzing, 5000 cases" scripts/fuzz_diff.sh
 step "vectors against 20 mutants" scripts/mutants.sh 20
+step "ledger model, its mutants and traces" scripts/model.sh
+step "crash harness, 100 crashes for each journal" scripts/crash.sh 100 1000
+step "capability chains, 100000 mutants" scripts/fuzz_caps.sh
 step "fuzz targets, 5 s each" scripts/fuzz.sh 5
 step "packing twice gives the same bytes" scripts/repack.sh
 step "demo: run, replay, run without a ledger" scripts/demo_check.sh

@@ -157,6 +157,20 @@ func (e effect) resolution(register ledgerEntry, outcome uint64) ledgerEntry {
 	}, e.owner, ""), at, e.owner}
 }
 
+// probed is a resolution that names the receipt of a probe.
+func (e effect) probed(register ledgerEntry, outcome uint64, receipt []byte) ledgerEntry {
+	at := place{1, 8, 10}
+	return ledgerEntry{kindResolution, signedFields(at, []field{
+		{2, rawT("mythos.ledger.resolution")},
+		{3, hashOf(e.idem)},
+		{4, hashOf(register.id())},
+		{5, rawU(outcome)},
+		{6, hashOf(receipt)},
+		{7, rawT("probe")},
+		{9, rawTime(newYear)},
+	}, e.owner, ""), at, e.owner}
+}
+
 // opened is the state after a register that is accepted as number n, from 1 on.
 func opened(e effect, register ledgerEntry, n int) out {
 	return out{
@@ -204,6 +218,8 @@ func ledgerSuite(p *pack) {
 	foldRegisters(s)
 	foldOthers(s)
 	s.level = 2
+	ringStates(s)
+	s.spec = "RFC-MYTHOS-0005 §3"
 	scripts(s)
 }
 

@@ -144,6 +144,8 @@ func scripts(s *suite) {
 	scriptBad(s)
 	s.spec = "RFC-MYTHOS-0005 §8"
 	scriptRuns(s)
+	s.spec = "RFC-MYTHOS-0005 §5"
+	scriptProbed(s)
 }
 
 // scriptOnce is an effect that happens once, however often it is asked for.
@@ -281,6 +283,35 @@ func scriptResolve(s *suite) {
 	settled.refused("settled", "a register", e.doRegister(e.register(r)), "effect_settled")
 	settled.refused("settled", "a call with another request: the conflict is looked at first", e.asking("x").doDecide(1), "idempotency_conflict")
 	settled.refused("settled", "another resolution", e.doResolve(carol.resolution(r, wasNotInvoked), true), "ledger_entry")
+}
+
+// scriptProbed are resolutions by which an owner says what a probe showed: it names
+// the probe's receipt, and its register recorded class reconcile.
+func scriptProbed(s *suite) {
+	shown := digest("the probe's receipt")
+	e := newEffect("probed", retryReconcile)
+	carol := e.ownedBy(newSigner("carol"))
+	r := e.register()
+	open := newPlay(s).register(e, r, 1)
+	over := open.fork().clock(lease, true)
+	over.fork().resolve(e, e.probed(r, wasCommitted, shown), false, "settled").refuse(e.doDecide(3), "effect_settled").
+		valid("resolve-probed", "a probe showed that it happened, and no answer is known")
+	over.fork().resolve(e, e.probed(r, wasNotInvoked, shown), false, "free").do(e.doDecide(3), out{"decision": "proceed"}, nil).
+		register(e, e.register(r), 2).valid("resolve-probed", "a probe showed that it did not happen: the next attempt may begin")
+	over.fork().resolve(e, e.resolution(r, wasInDoubt), false, "in_doubt").resolve(e, e.probed(r, wasCommitted, shown), false, "settled").
+		do(e.doCommit(e.commit(r, "a"), "a"), out{"verdict": "superseded"}, nil).valid("resolve-probed", "doubt was noted before; a late commit changes nothing", "superseded")
+	over.fork().refuse(e.doDecide(3), "effect_in_doubt").commit(e, e.commit(r, "a"), "a").do(e.doDecide(3), out{"decision": "replay"}, nil).
+		valid("resolve-probed", "a probe gave the answer, which the owner commits")
+	over.refused("resolve-probed-refused", "without the probe's receipt", e.doResolve(e.resolution(r, wasCommitted), false), "ledger_entry")
+	over.refused("resolve-probed-refused", "by another key than the owner's", e.doResolve(carol.probed(r, wasCommitted, shown), false), "ledger_entry")
+	taken := over.fork().resolve(e, e.probed(r, wasNotInvoked, shown), false, "free").register(e, e.register(r), 2)
+	taken.refused("resolve-probed-refused", "of a register that is not the latest", e.doResolve(e.probed(r, wasCommitted, shown), false), "ledger_entry")
+	for _, class := range []uint64{retryNever, retryIdempotent, retryPure} {
+		x := newEffect(fmt.Sprintf("unprobed-%d", class), class)
+		first := x.register()
+		newPlay(s).register(x, first, 1).clock(lease, true).
+			refused("resolve-probed-refused", fmt.Sprintf("of a register of class %d", class), x.doResolve(x.probed(first, wasCommitted, shown), false), "ledger_entry")
+	}
 }
 
 // scriptResolveRefused are resolutions that are not accepted.

@@ -21,7 +21,7 @@ func structs(p *pack) {
 	s.flag("edge-depth", "at the bound of depth, or one beyond")
 	s.spec = "RFC-MYTHOS-0001 §2.2"
 	g := &structGen{s, newSampler()}
-	for _, t := range conformance.Schema() {
+	for _, t := range schema() {
 		g.valid(t)
 		g.missing(t)
 		g.unknown(t)
@@ -35,6 +35,7 @@ func structs(p *pack) {
 	g.maps()
 	g.deep()
 	g.precedence()
+	g.later()
 	s.invalid("name", "struct.decode", "a struct that the schema does not have", in{"type": "Nothing", "hex": x("08 00")}, "struct_unknown")
 }
 
@@ -69,6 +70,20 @@ func (g *structGen) valid(t conformance.StructInfo) {
 	g.accept(t, t.Name+" with its required fields", least, least, "minimal")
 	if string(encode(least)) != string(encode(most)) {
 		g.accept(t, t.Name+" with all fields", most, most, "full")
+	}
+}
+
+// later is for the fields that samples leave out.
+func (g *structGen) later() {
+	t := g.samples.structs["EffectEvidence"]
+	base := g.samples.fields(t, false, 0)
+	g.accept(t, "EffectEvidence with field 22", with(base, 22, hashOf(digest("probe"))), with(base, 22, hashOf(digest("probe"))))
+	for _, wrong := range []struct {
+		doc string
+		raw []byte
+	}{{"BYTES instead of MAP", canon.AppendBytes(nil, digest("probe"))}, {"NULL", canon.AppendNull(nil)}} {
+		fields := with(base, 22, wrong.raw)
+		g.refuse(t, "later", "EffectEvidence with "+wrong.doc+" in field 22", fields, "can_type", valueAt(fields, at(fields, 22)))
 	}
 }
 

@@ -32,6 +32,7 @@ func build() (*pack, error) {
 		datasetSuite,
 		mutantCases,
 		logSuite,
+		ringsSuite,
 	} {
 		suite(p)
 	}

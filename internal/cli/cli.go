@@ -95,9 +95,9 @@ const (
 // commands lists what mythos can do, in the order of its help.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
-		newInit(a), newPack(a), newVerify(a), newInspect(a), newRun(a, runMythos), newDev(a),
+		newInit(a), newPack(a), newVerify(a), newInspect(a), newDiff(a), newRun(a, runMythos), newDev(a),
 		newReceipts(a), newLedger(a), newStore(a),
-		newKeys(a), newTrust(a),
+		newKeys(a), newTrust(a), newPolicy(a), newAttest(a), newPromote(a), newDemote(a), newCaps(a),
 		newIR(a), newCan(a), newCTVP(a),
 		newDoctor(a), newVersion(a), newCompletion(a),
 	}
@@ -160,6 +160,6 @@ func (a *app) withNode(fn func(*node.Node) error) error {
 	if a.ledger != "" {
 		settings.Ledger = a.ledger
 	}
-	n := node.New(node.Options{Paths: paths, Clock: a.Clock, Version: Release, Settings: settings})
+	n := node.New(node.Options{Paths: paths, Clock: a.Clock, Version: Release, Settings: settings, IsRefusal: isRefusal})
 	return errors.Join(fn(n), n.Close())
 }

@@ -113,7 +113,7 @@ func (x *examination) trust() checkup {
 }
 
 func (x *examination) policy() checkup {
-	p, err := x.Policy()
+	p, err := x.Policy(0)
 	switch {
 	case err != nil:
 		return broken("ring 0 policy", err)

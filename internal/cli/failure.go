@@ -28,11 +28,16 @@ const (
 // failures ends a command with several errors, each reported on its own, or
 // with an exit code that is not its first error's.
 type failures struct {
-	errs []error // at least one
+	errs []error // none: the command has said all that there is to say
 	exit int     // 0: that of the first error
 }
 
-func (f *failures) Error() string { return errors.Join(f.errs...).Error() }
+func (f *failures) Error() string {
+	if len(f.errs) == 0 {
+		return fmt.Sprintf("exit code %d", f.exit)
+	}
+	return errors.Join(f.errs...).Error()
+}
 
 func (f *failures) Unwrap() []error { return f.errs }
 
@@ -60,6 +65,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	hints := map[string]bool{}
 	for _, e := range list {
 		entry := a.explain(cmd, e)
+		entry.Hint = hintFor(entry.Hint, e)
 		a.printError(e)
 		if entry.Hint != "" && !hints[entry.Hint] {
 			hints[entry.Hint] = true
@@ -73,6 +79,15 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 		return exitInterrupted
 	}
 	return exit
+}
+
+// hintFor puts the effect that an error names into its hint, where that says ID, so
+// that its commands can be typed as they stand.
+func hintFor(hint string, err error) string {
+	if _, rest, ok := strings.Cut(err.Error(), "id sha256:"); ok && len(rest) > 12 {
+		return strings.ReplaceAll(hint, " ID", " "+rest[:12])
+	}
+	return hint
 }
 
 // printError writes "mythos: error: subject: message (code)". Further lines of

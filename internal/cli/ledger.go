@@ -21,19 +21,22 @@ import (
 
 func newLedger(a *app) *cobra.Command {
 	return a.bindLedger(group(&cobra.Command{
-		Use: "ledger", Short: "Read the effect ledger", GroupID: groupRecords,
+		Use: "ledger", Short: "Read the effect ledger, and resolve doubt", GroupID: groupRecords,
 		Long: `Read the effect ledger (RFC-MYTHOS-0005): what was registered before each effect,
 what was committed after it, and the beginning and end of every run. Reading never
 waits for a run that is writing.`,
-		Example: "  mythos ledger list --run nightly-1\n  mythos ledger show 5b1f0c",
-	}, newLedgerList(a), newLedgerShow(a), newLedgerVerify(a), newLedgerCheckpoint(a), newLedgerProve(a), newLedgerCheckProof(a), newLedgerCopy(a)))
+		Example: "  mythos ledger list --run nightly-1\n  mythos ledger show 5b1f0c\n  mythos ledger list --state in-doubt",
+	}, newLedgerList(a), newLedgerShow(a), newLedgerResolve(a), newLedgerVerify(a), newLedgerCheckpoint(a), newLedgerProve(a), newLedgerCheckProof(a), newLedgerCopy(a), newLedgerBackup(a), newLedgerRestore(a)))
 }
 
 type ledgerListOptions struct {
 	*app
 	run   string
 	kinds []string
-	json  bool
+	// onlyRefused lists what was refused, and why.
+	onlyRefused bool
+	state       string // list effects of this state
+	json        bool
 }
 
 func newLedgerList(a *app) *cobra.Command {
@@ -41,13 +44,37 @@ func newLedgerList(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the ledger's entries", Args: args(cobra.NoArgs),
 		Long: `List the ledger's entries in log order. ID is the effect's idempotency id, of which
-"mythos ledger show" tells all; times are this machine's clock when it appended.`,
-		Example: "  mythos ledger list\n  mythos ledger list --run nightly-1 --kind commit --kind divergence --json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.list(cmd.Context()) },
+"mythos ledger show" tells all; times are this machine's clock when it appended.
+With --refused list what was refused before it could have an effect, with the code
+of each refusal and what was missing.
+
+With --state list effects instead, one line for each: in-doubt (nobody knows whether
+it happened), open (it runs), free (it did not happen), committed, settled (it
+happened, its answer is lost) or divergent (two answers contradict each other), with
+what to type next. No line and exit code 0 say that there is none.`,
+		Example: "  mythos ledger list\n  mythos ledger list --run nightly-1 --kind commit --kind divergence --json\n" +
+			"  mythos ledger list --refused\n  mythos ledger list --state in-doubt --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.state != "" {
+				if len(o.kinds) > 0 || o.onlyRefused {
+					return usagef("--state lists effects, not entries: leave out --kind and --refused")
+				}
+				return o.byState(cmd.Context())
+			}
+			if !o.onlyRefused {
+				return o.list(cmd.Context())
+			}
+			if len(o.kinds) > 0 {
+				return usagef("--refused lists entries of kind refusal: leave out --kind")
+			}
+			return o.refused(cmd.Context())
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.run, "run", "", "only entries of the runs with this run id")
 	f.StringArrayVar(&o.kinds, "kind", nil, "only entries of this kind: "+strings.Join(kindNames(), ", ")+"; may be repeated")
+	f.StringVar(&o.state, "state", "", "effects instead, in this `STATE`: "+strings.Join(stateNames(), ", "))
+	f.BoolVar(&o.onlyRefused, "refused", false, "only what was refused, and what was missing")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return exits(cmd, 3, 6, 7)
 }
@@ -164,7 +191,19 @@ func entryInfo(rec ledger.Record) (string, error) {
 	case ledger.KindRefusal:
 		var x ledger.Refusal
 		_, err := sig.Decode(rec.Body, &x)
-		return x.Code, err
+		info := x.Code
+		if x.Missing != "" {
+			info += ": " + x.Missing
+		}
+		return info, err
+	case ledger.KindRingState:
+		var x ledger.RingState
+		_, err := sig.Decode(rec.Body, &x)
+		info := fmt.Sprintf("ring %d, seq %d: %s", x.Ring, x.Seq, x.Name)
+		if x.PackageID == nil {
+			return info + " demoted", err
+		}
+		return info + " runs " + short(*x.PackageID), err
 	case ledger.KindRunRecord:
 		var x evidence.RunRecord
 		_, err := sig.Decode(rec.Body, &x)

@@ -186,6 +186,8 @@ func entryID(rec ledger.Record) (cid.Hash, error) {
 		x = &ledger.Resolution{}
 	case ledger.KindRefusal:
 		x = &ledger.Refusal{}
+	case ledger.KindRingState:
+		x = &ledger.RingState{}
 	case ledger.KindRunRecord:
 		x = &evidence.RunRecord{}
 	case ledger.KindRunSeal:

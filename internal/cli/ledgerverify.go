@@ -28,7 +28,9 @@ func newLedgerVerify(a *app) *cobra.Command {
 		Use: "verify", Short: "Verify the whole log and name the first entry that is wrong", Args: args(cobra.NoArgs),
 		Long: `Verify the whole log: hash every entry again and hold the tree against every signed
 checkpoint; decode every entry, verify its signature, and hold it against the entries
-of its effect before it; check the receipts and objects beside it.
+of its effect before it; check the receipts and objects beside it. A resolution must
+be by the owner of its register, as far as that may, or by an operator that the trust
+file held when it was appended.
 
 The first entry that was altered, removed or moved is named by its index and id. If
 the ledger's own hashes were changed with it, only the checkpoints before and after
@@ -84,7 +86,11 @@ func (o *ledgerVerifyOptions) run(ctx context.Context) error {
 			return err
 		}
 		v := logVerification{Schema: "mythos.ledger.verification/1", HashesOnly: o.hashesOnly}
-		options := audit.Options{Executors: known.executors, From: o.from, HashesOnly: o.hashesOnly}
+		trust, err := n.Trust()
+		if err != nil {
+			return err
+		}
+		options := audit.Options{Executors: known.executors, From: o.from, HashesOnly: o.hashesOnly, Operators: trust.TrustsOperator}
 		if o.checkpoint != "" {
 			outside, err := known.openFile(o.app, o.checkpoint)
 			if err != nil {

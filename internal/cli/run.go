@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/mythos-run/mythos/internal/term"
 	"github.com/mythos-run/mythos/runtime/executor"
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
@@ -43,6 +42,11 @@ continues where it was stopped. A run belongs to the authority and the holder of
 its capabilities: the same --run-id under another --cap root or --key is another
 run, which repeats the effects.
 
+--resume RUN_ID goes on with a run that was stopped, killed or left in doubt: what
+it ran, with which inputs and variants, its record in the ledger says. PACKAGE is
+needed only if the package is not in the local store. Whatever a fresh run is
+refused for, it is refused for again. A run that has ended is replayed.
+
 `
 
 const runLongMythos = `Without --cap the local dev key issues what the run needs: for each tool whose
@@ -59,16 +63,19 @@ grants them no power of its own accord.`
 func newRun(a *app, kind runKind) *cobra.Command {
 	o := &runOptions{app: a}
 	cmd := &cobra.Command{
-		Use: "run PACKAGE", Short: "Run a package and keep receipts of its effects", GroupID: groupPackages,
+		Use: "run [PACKAGE]", Short: "Run a package and keep receipts of its effects", GroupID: groupPackages,
 		Long: runLong + runLongMythos,
 		Example: "  mythos run dist/demo-001-0.1.0\n" +
 			"  mythos run dist/demo-001-0.1.0.mythos.tgz --run-id nightly-1 --json\n" +
 			"  mythos run sha256:... --entrypoint greet --input '[\"Ada\"]' --variant demo/echo=node\n" +
 			"  mythos run PACKAGE --grant net=api.example.com --grant secret=api-token\n" +
-			"  mythos run PACKAGE --cap call.cap --key operator.key",
-		Args: args(cobra.ExactArgs(1)),
+			"  mythos run PACKAGE --cap call.cap --key operator.key\n" +
+			"  mythos run --resume nightly-1",
+		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, list []string) error {
-			o.Package = list[0]
+			if err := o.what(list); err != nil {
+				return err
+			}
 			if cmd.Flags().Changed("key") && len(o.Proofs) == 0 {
 				return usagef("--key is the key of the proofs' leaf issuer: give the proofs with --cap")
 			}
@@ -81,14 +88,19 @@ func newRun(a *app, kind runKind) *cobra.Command {
 	if kind == runExecutor {
 		o.NoDevAuthority = true
 		cmd.Long = runLong + runLongExecutor
-		cmd.Example = "  mythos-executor run dist/demo-001-0.1.0 --cap call.cap --key authority.key --json"
+		cmd.Example = "  mythos-executor run dist/demo-001-0.1.0 --cap call.cap --key authority.key --json\n" +
+			"  mythos-executor run --resume nightly-1 --cap call.cap --key authority.key"
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Entrypoint, "entrypoint", "", "the entry point's `NAME` (default the only one, else \"main\")")
 	f.StringVar(&o.input, "input", "", "the inputs: a `JSON` array in the JSON view (default the task's own)")
 	f.StringVar(&o.RunID, "run-id", "", "the run's name, `TEXT` of 1 to 128 of A-Z a-z 0-9 . _ : - (default a fresh one)")
+	f.StringVar(&o.Resume, "resume", "", "go on with the run of this `RUN_ID`, or of this run record; not with --entrypoint, --input, --run-id or --variant")
 	f.StringArrayVar(&o.Proofs, "cap", nil, "a capability proof `FILE`; may be repeated; under another authority a run id names another run")
 	f.StringVar(&o.Key, "key", "", "the key of the proofs' leaf issuer: a key `FILE`, env:NAME or fd:N")
+	if kind == runExecutor {
+		f.BoolVar(&o.NeedPackageRun, "need-package-run", false, "refuse the run unless a proof of kind PackageRun covers the package and the ring")
+	}
 	if kind == runMythos {
 		f.StringArrayVar(&o.Grants, "grant", nil, "hand this `POWER` to the run's modules; may be repeated; not with --cap")
 	}
@@ -108,24 +120,22 @@ func (o *runOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	progress := term.NewProgress(o.Err, o.Getenv)
-	defer progress.Done()
+	wait := o.newWaiting()
+	defer wait.done()
 	o.OnLog = log.write
-	o.OnLedgerWait = func(holder string) { progress.Update("waiting for the ledger: %s", holder) }
-	o.OnLeaseWait = func(tool string, until time.Time) {
-		progress.Update("waiting for %s, which runs elsewhere until %s", tool, until.Format(time.RFC3339))
-	}
+	o.OnLedgerWait = wait.ledger
+	o.OnLeaseWait = wait.effect
+	o.OnUnrecorded = func(_, why error) { o.note("the refusal is not in the ledger: %v", why) }
 	err = o.withNode(func(n *node.Node) error {
-		fresh := o.RunID == ""
-		if fresh {
+		if o.RunID == "" && o.Resume == "" {
 			o.RunID = n.NewRunID()
 		}
 		r, err := n.Run(ctx, o.RunOptions)
-		progress.Done()
+		wait.done()
 		o.noteCache(n)
 		if err != nil {
-			if fresh && resumable(err) {
-				o.note("this was run %s: with --run-id %s the same command continues it", o.RunID, o.RunID)
+			if resumable(err) {
+				o.noteResume()
 			}
 			return err
 		}
@@ -135,6 +145,39 @@ func (o *runOptions) run(ctx context.Context) error {
 		return outcome(r.Result)
 	})
 	return errors.Join(err, log.close())
+}
+
+// what reads the package's name, and holds the flags against --resume.
+func (o *runOptions) what(list []string) error {
+	if len(list) > 0 {
+		o.Package = list[0]
+	}
+	switch {
+	case o.Resume == "" && o.Package == "":
+		return usagef("name a PACKAGE, or a run with --resume")
+	case o.Resume == "":
+		return nil
+	case o.Entrypoint != "" || o.input != "" || o.RunID != "" || len(o.Variants) > 0:
+		return usagef("--resume takes entry point, inputs, variants and run id from the run's record: leave out --entrypoint, --input, --variant and --run-id")
+	}
+	return nil
+}
+
+// noteResume says what to type to go on with this run.
+func (o *runOptions) noteResume() {
+	id := o.RunID
+	if o.Resume != "" {
+		id = o.Resume
+	}
+	command := o.name + " run"
+	if o.Package != "" && !strings.HasPrefix(o.Package, "sha256:") {
+		command += " " + o.Package
+	}
+	with := ""
+	if len(o.Proofs) > 0 || len(o.Grants) > 0 {
+		with = ", with the same --cap, --key and --grant"
+	}
+	o.note("this was run %s: \"%s --resume %s\" continues it%s", id, command, id, with)
 }
 
 // resumable reports whether a run that failed may have effects behind it, so

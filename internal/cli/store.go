@@ -19,14 +19,15 @@ import (
 
 func newStore(a *app) *cobra.Command {
 	return group(&cobra.Command{
-		Use: "store", Short: "Put, get and list stored objects", GroupID: groupRecords,
-		Long: `Put, get and list stored objects. Each is named by the SHA-256 of its bytes, and
-those are checked whenever they are read. A CID may be given as sha256:... or as six
+		Use: "store", Short: "Keep objects by their hashes", GroupID: groupRecords,
+		Long: `Keep objects by their hashes: each is named by the SHA-256 of its bytes, and those are
+checked whenever they are read. A CID may be given as sha256:... or as six
 or more of the first hex digits of one that is in the store. Small objects of
 effects, such as requests, are kept beside the ledger; get and has find those by
 their whole CID.`,
 		Example: "  mythos store put dist/demo-001-0.1.0.mythos.tgz\n  mythos store get sha256:... -o object.bin",
-	}, newStorePut(a), newStoreGet(a), newStoreHas(a), newStoreLs(a))
+	}, newStorePut(a), newStoreGet(a), newStoreHas(a), newStoreLs(a), newStorePin(a), newStoreUnpin(a), newStoreTag(a),
+		newStoreGC(a), newStoreVerify(a), newStoreStat(a), newStoreQuota(a), newStoreExport(a), newStoreImport(a))
 }
 
 type storePutOptions struct {

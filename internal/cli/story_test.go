@@ -38,6 +38,7 @@ import (
 //	interrupt N OUT COMMAND...    run it, interrupt it once the ledger holds a
 //	                              register: it must end with exit code N; its
 //	                              output goes to the file OUT
+//	killed FILE COMMAND...        run it, kill it without warning once FILE is there
 func TestStories(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -60,7 +61,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "has": has, "get": get, "lines": lines, "poke": poke, "alter": alter,
 			"source": stories.source, "package": stories.faulty, "trustkey": trustKey,
-			"capability": capability, "awaitregister": awaitRegister, "interrupt": interrupt,
+			"capability": capability, "awaitregister": awaitRegister, "interrupt": interrupt, "killed": killed,
 		},
 	})
 }
@@ -246,6 +247,39 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	err = cmd.Wait()
 	if got := cmd.ProcessState.ExitCode(); strconv.Itoa(got) != args[0] {
 		ts.Fatalf("%v, want exit code %s", err, args[0])
+	}
+}
+
+func killed(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "killed FILE COMMAND...")
+	cmd := exec.Command(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[1]), args[2:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "MYTHOS_HOME="+ts.Getenv("MYTHOS_HOME"), "MYTHOS_SANDBOX="+ts.Getenv("MYTHOS_SANDBOX"))
+	ts.Check(cmd.Start())
+	ts.Defer(func() { _ = cmd.Process.Kill() }) // if the script ends before it
+	awaitFile(ts, ts.MkAbs(args[0]))
+	ts.Check(cmd.Process.Kill())
+	_ = cmd.Wait()
+	if cmd.ProcessState.ExitCode() != -1 {
+		ts.Fatalf("it ended by itself, with exit code %d", cmd.ProcessState.ExitCode())
+	}
+}
+
+// awaitFile polls until a file is there.
+func awaitFile(ts *testscript.TestScript, path string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ts.Fatalf("no %s within a minute", path)
+		}
 	}
 }
 

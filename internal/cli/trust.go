@@ -28,8 +28,8 @@ func newTrust(a *app) *cobra.Command {
 		Long: `Say whose signatures count here. The trust file holds entries of a role, keys, how
 many of them must sign together, and the package names for which they count. No other
 command ever adds to it.`,
-		Example: "  mythos trust add publisher release.pub --name 'demo-*'\n  mythos trust list",
-	}, newTrustAdd(a), newTrustList(a))
+		Example: "  mythos trust add publisher release.pub --name 'demo-*'\n  mythos trust list\n  mythos trust explain dist/demo-001-0.1.0",
+	}, newTrustAdd(a), newTrustRemove(a), newTrustList(a), newTrustExplain(a))
 }
 
 type trustAddOptions struct {
@@ -40,6 +40,7 @@ type trustAddOptions struct {
 	threshold           int
 	notBefore, notAfter string
 	ringMax             int
+	rotates             string
 	json                bool
 }
 
@@ -49,11 +50,20 @@ func newTrustAdd(a *app) *cobra.Command {
 		Use: "add ROLE PUBLICFILE...", Short: "Trust keys in a role, as one entry",
 		Long: `Trust the keys of public key files in a role, together, as one new entry. A package
 needs --threshold distinct keys of one publisher entry whose names cover it. In a name
-glob * is any run of characters within one segment and ** any run across segments.`,
-		Example: "  mythos trust add publisher release.pub --name 'demo-*'\n  mythos trust add publisher a.pub b.pub c.pub --threshold 2 --name 'billing/**'",
+glob * is any run of characters within one segment and ** any run across segments.
+
+--rotates adds the keys to the entry that holds an older one instead, which keeps its
+names, window and identity; take the old key out with "mythos trust remove" once nothing
+depends on it.`,
+		Example: "  mythos trust add publisher release.pub --name 'demo-*'\n  mythos trust add publisher a.pub b.pub c.pub --threshold 2 --name 'billing/**'\n  mythos trust add authority 2027.pub --rotates 2026.pub",
 		Args:    args(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, list []string) error {
 			o.role, o.files = list[0], list[1:]
+			for _, f := range []string{"name", "threshold", "not-before", "not-after", "ring-max"} {
+				if o.rotates != "" && cmd.Flags().Changed(f) {
+					return usagef("--%s is a matter of the entry, which --rotates keeps as it is", f)
+				}
+			}
 			return o.run(cmd.Context())
 		},
 	}
@@ -62,8 +72,9 @@ glob * is any run of characters within one segment and ** any run across segment
 	cmd.Flags().StringVar(&o.notBefore, "not-before", "", "first moment at which the entry counts, RFC 3339 in UTC")
 	cmd.Flags().StringVar(&o.notAfter, "not-after", "", "moment from which it no longer counts, RFC 3339 in UTC")
 	cmd.Flags().IntVar(&o.ringMax, "ring-max", -1, "highest ring for which the entry counts; -1 is any")
+	cmd.Flags().StringVar(&o.rotates, "rotates", "", "add to the entry that holds this `KEY`: a public key file, a key's name or a key id")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
-	return exits(cmd, 3, 7)
+	return exits(cmd, 3, 6, 7)
 }
 
 func (o *trustAddOptions) run(ctx context.Context) error {
@@ -72,6 +83,16 @@ func (o *trustAddOptions) run(ctx context.Context) error {
 		return err
 	}
 	return o.withNode(func(n *node.Node) error {
+		if o.rotates != "" {
+			of, err := o.keyID(n, o.rotates)
+			if err == nil {
+				entry, err = n.RotateTrust(ctx, entry.Role, of, entry.Keys)
+			}
+			if err != nil {
+				return err
+			}
+			return o.printTrust([]gate.TrustEntry{entry}, o.json)
+		}
 		// The entry alone first: its faults are the command line's.
 		if _, err := gate.NewTrust([]gate.TrustEntry{entry}); err != nil {
 			return usagef("%s", strings.TrimPrefix(gate.FailureOf(err).Message, "entry 1: "))
@@ -180,10 +201,14 @@ type trustKey struct {
 	Hint  *string  `json:"hint"`
 }
 
+func newTrustKey(k sig.AgentID) trustKey {
+	return trustKey{k.KeyID(), cid.Hash(k.Key).Hex(), orNull(k.Hint)}
+}
+
 func newTrustView(e gate.TrustEntry) trustView {
 	v := trustView{Role: e.Role, Origin: e.Origin, Threshold: e.Threshold, Names: e.Names, RingMax: e.RingMax}
 	for _, k := range e.Keys {
-		v.Keys = append(v.Keys, trustKey{k.KeyID(), cid.Hash(k.Key).Hex(), orNull(k.Hint)})
+		v.Keys = append(v.Keys, newTrustKey(k))
 	}
 	for _, m := range []struct {
 		at time.Time

@@ -26,6 +26,7 @@ type layer struct {
 // folder without a row is refused: adding one is a design decision.
 var layers = []layer{
 	{6, "runtime/cmd", "mains: fifteen lines that call internal/cli"},
+	{5, "internal/crash", "kills executors and looks at what is left"},
 	{5, "internal/cli", "commands: the only package that knows cobra, stdout and exit codes"},
 	{4, "runtime/pack", "turns a source folder into a signed package"},
 	{4, "runtime/oci", "packages as OCI artifacts"},
@@ -33,23 +34,29 @@ var layers = []layer{
 	{4, "runtime/conformance", "runs conformance packs against this implementation"},
 	{4, "registry", "the registry service; it moves bytes and executes nothing"},
 	{4, "ctvp/gen", "writes the conformance vectors with the product's own encoders"},
+	{3, "runtime/transfer", "copies closures between stores and remotes"},
 	{3, "runtime/executor", "the loading order and the effect pipeline, over ports"},
 	{3, "runtime/gate", "authorisation of one effect: chains, ring policy, revocation"},
 	{2, "runtime/runner", "runs module code; knows requests and responses, nothing of authority"},
 	{2, "runtime/cas", "content-addressed objects on disk and elsewhere"},
 	{2, "runtime/journal", "the durable ledger"},
+	{2, "runtime/closure", "the objects that a package consists of"},
+	{2, "runtime/remote", "object stores of other machines"},
 	{1, "internal/atomicfile", "temp, sync, rename"},
 	{1, "internal/term", "terminal width, colour and progress"},
 	{1, "internal/watch", "tells when source files change"},
 	{1, "internal/config", "flags, environment and config files"},
 	{1, "internal/obs", "logs, metrics and spans"},
 	{1, "internal/view", "the JSON view of canonical values"},
+	{1, "internal/capcheck", "compares two evaluators of capability chains"},
 	{1, "internal/cangen", "generates codecs from spec/schema.can"},
 	{1, "internal/v8counts", "meters guests for the check against V8"},
 	{1, "internal/layers", "these tests"},
+	{1, "internal/ledgermodel", "explores the ledger's rules apart from the ledger's code"},
 	{1, "internal/mutants", "changes verifying code, one place at a time, to try the vectors"},
 	{1, "internal/scaffold", "writes the source folder of a new package from templates and the SDKs"},
 	{1, "internal/specref", "the test of references into spec/"},
+	{1, "internal/strictjson", "reads the JSON files that people write, strictly"},
 	{1, "ctvp", "conformance data and the error table, embedded"},
 	{1, "sdk", "the guest SDKs' sources, embedded"},
 	{1, "sdk/go", "guest SDK: what a module links"},
@@ -78,7 +85,7 @@ var edges = map[string][]string{
 	"ledger":   {"can", "cid", "fault", "sig", "receipt"},                          // a commit names a receipt
 	"evidence": {"can", "cid", "fault", "sig", "merkle", "receipt", "ledger"},      // joins receipts and entries under one root
 	"tlog":     {"cid", "fault", "sig"},                                            // a tree of hashes, its heads signed
-	"rings":    {"can", "cid", "fault", "sig", "ir", "receipt"},                    // policies bound budgets and demand attestations
+	"rings":    {"can", "cid", "fault", "sig", "ir", "receipt", "ledger"},          // policies bound budgets and demand attestations; ring states are ledger entries
 }
 
 // pure lists the standard packages that libs may import: none of them reads a
@@ -125,6 +132,8 @@ var never = []ban{
 	{"ctvp", []string{"internal/"}, "data that others embed"},
 	{"internal/atomicfile", []string{"runtime/executor", "internal/"}, "a leaf"},
 	{"internal/term", []string{"runtime/", "internal/"}, "a leaf"},
+	{"internal/capcheck/second", []string{"runtime/libs/ledger", "runtime/libs/rings", "runtime/gate", "internal/"}, "a second evaluator has no rule of the first"},
+	{"internal/ledgermodel", []string{"runtime/", "internal/"}, "a model shares no code with what it models"},
 }
 
 // confined names, for every import path outside the standard library (and for
@@ -140,12 +149,18 @@ var confined = []confinement{
 	{"github.com/spf13/cobra", []string{"internal/cli"}, "commands live in one package"},
 	{"github.com/spf13/pflag", []string{"internal/cli"}, "cobra's flags"},
 	{"github.com/tetratelabs/wazero", []string{"runtime/runner/wasm"}, "one engine behind the runner port"},
-	{"zombiezen.com/go/sqlite", []string{"runtime/journal"}, "one database behind the journal"},
+	{"zombiezen.com/go/sqlite", []string{"runtime/journal", "registry/index/sqlite"}, "one database behind the journal, one behind a registry's index"},
 	{"github.com/jackc/pgx/v5", []string{"runtime/journal/postgres"}, "the other database behind the journal"},
+	{"oras.land/oras-go/v2", []string{"runtime/oci"}, "OCI registries behind the remote port"},
+	{"github.com/opencontainers", []string{"runtime/oci", "registry"}, "the structs of OCI"},
+	{"golang.org/x/sync", []string{"runtime/transfer"}, "groups of goroutines that end together"},
+	{"github.com/minio/minio-go/v7", []string{"runtime/remote/bucket/s3"}, "S3 behind the bucket port"},
+	{"github.com/Azure/azure-sdk-for-go", []string{"runtime/remote/bucket/azure"}, "Azure Blob behind the bucket port"},
 	{"modernc.org/sqlite", []string{"runtime/journal"}, "the engine underneath, for its version"},
 	{"golang.org/x/term", []string{"internal/term"}, "terminals"},
 	{"golang.org/x/sys", []string{"internal/atomicfile", "runtime/cas", "runtime/journal", "runtime/runner"}, "sync, locks and sandboxes need system calls"},
 	{"github.com/klauspost/compress", []string{"runtime/conformance", "runtime/runner/image"}, "zstd, which the standard library does not have"},
+	{"github.com/anishathalye/porcupine", []string{"internal/crash"}, "checks histories for linearizability"},
 	{module + "/internal/cli", []string{"runtime/cmd"}, "only mains run commands"},
 	{module + "/ctvp", []string{"internal/cli", "runtime/conformance", "registry", "ctvp"}, "data for those who report errors and run vectors"},
 }

@@ -76,7 +76,7 @@ var dirs = []dir{
 		path: "runtime/libs/abi", near: []string{"tool", "ir"}, why: "requests, responses, frames",
 		files: []string{"abi", "frame"},
 		fns:   map[string]reason{"Fail": makes, "AppendFrame": makes},
-		out: map[string]string{
+		out: map[string]string{"probe": "the answer of a probe, which only an executor asks for",
 			"ids":        "the bytes of eleven hashes: 700 mutants that any vector with a built-in tool catches would be padding",
 			"http":       "requests that a host performs: no op has them",
 			"transcript": "what a run has read and written: no op has it",
@@ -85,17 +85,19 @@ var dirs = []dir{
 	{path: "runtime/libs/receipt", near: []string{"receipt", "confusion"}, why: "receipts and attestations", files: []string{"receipt"}},
 	{
 		path: "runtime/libs/ledger", near: []string{"ledger"}, why: "what the entries of an id amount to",
-		files: []string{"fold", "ledger", "state"},
-		out:   map[string]string{"log": "the port of stores that sign checkpoints", "own": "signs a node's own entries", "store": "the port of the stores"},
+		files: []string{"fold", "ledger", "ring", "state"},
+		fns:   map[string]reason{"RingKey": node, "RingFold.Stands": node, "FoldRings": node},
+		out:   map[string]string{"refusal": "what one store keeps of what it refused", "log": "the port of stores that sign checkpoints", "own": "signs a node's own entries", "store": "the port of the stores"},
 	},
 	{
 		path: "runtime/libs/caps", near: []string{"caps"}, why: "capability chains, scopes, constraints, revocation",
 		files: []string{"addr", "caps", "chain", "check", "constraint", "places", "pointer", "request", "revocation", "scope", "subset"},
 		fns: map[string]reason{
 			"EncodeProof": makes, "SignRevocations": makes, "ScopeOf": makes, "stamp": text,
-			"Chain.CheckPrincipals": node, "Verified.CheckPrincipals": node,
+			"Chain.CheckPrincipals": node, "Verified.CheckPrincipals": node, "Verified.Coherent": makes, "Chain.Constrains": node,
+			"Use.SetCall": node, "describe": text, "constraint.String": text, "constraint.broken": text,
 		},
-		out: map[string]string{"denial": "the error type", "issue": "makes capabilities"},
+		out: map[string]string{"denial": "the error type", "issue": "makes capabilities", "where": "how people write constraints"},
 	},
 	{
 		path: "runtime/libs/ir", near: []string{"ir", "dataset"}, why: "bundles: the loader, the validator, the machine",
@@ -126,12 +128,15 @@ var dirs = []dir{
 		fns:   map[string]reason{"DecodeEffect": node, "EffectEvidence.Check": node, "RunSeal.CheckReceipts": node},
 	},
 	{
-		path: "runtime/libs/rings", near: []string{"sig", "confusion"}, why: "ring policies",
-		files: []string{"rings"},
+		path: "runtime/libs/rings", near: []string{"rings", "sig", "confusion"}, why: "ring policies, claims, promotions",
+		files: []string{"rings", "claim", "promotion"},
 		fns: map[string]reason{
-			"Default": makes, "Sign": makes, "Open": node, "distinct": node, "Policy.AdmitRing": node,
+			"Default": makes, "Draft": makes, "Sign": makes, "SignPromotion": makes, "Policy.Promote": makes,
+			"Standing.Demote": makes, "Standing.RollBack": makes, "Standing.next": makes, "Standing.Ran": makes,
+			"Standing.promotedBy": makes, "NeedsHistory": node, "ClaimOf": node, "ClaimName": text, "claimNames": text,
+			"Tally.who": text, "Claim.text": text, "names": text, "Policy.AdmitRing": node,
 			"Policy.AdmitModule": node, "Policy.AdmitSandbox": node, "Policy.AdmitCap": node, "Policy.AdmitBudget": node,
-			"ints": text, "mostDepth": node, "or": node, "CheckMonotonic": node, "Policy.demandsLess": node,
+			"ints": text, "mostDepth": node, "or": node,
 		},
 	},
 	{

@@ -37,6 +37,9 @@ func newProgress(w io.Writer, width int, now func() time.Time) *Progress {
 	return &Progress{w: w, width: width, now: now}
 }
 
+// Silent reports whether nothing is ever drawn.
+func (p *Progress) Silent() bool { return p.w == nil }
+
 // Update replaces the line's text, cleaned and cut to the terminal's width.
 // Updates that come faster than ten a second are dropped. A failure to write
 // is ignored: the work goes on.

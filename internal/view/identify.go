@@ -69,6 +69,7 @@ func nodeKind(kind uint64) string {
 func entryKind(kind uint64) string {
 	return pick([]string{
 		"EffectRegister", "EffectCommit", "DivergenceMark", "LedgerResolution", "Refusal", "RunRecord", "RunSeal",
+		"RingState",
 	}, kind, 1)
 }
 

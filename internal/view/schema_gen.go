@@ -220,6 +220,17 @@ func structs() []Struct {
 			{Num: 7, Name: "revoked", Type: Type{Kind: "list", Elem: &Type{Kind: "struct", Struct: "Hash"}}},
 			{Num: 8, Name: "signature", Type: Type{Kind: "struct", Struct: "Signature"}},
 		}},
+		{Name: "RegistryRequest", Package: "caps", Closed: true, ID: 1, Sig: 9, By: 8, Fields: []Field{
+			{Num: 1, Name: "id", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 2, Name: "schema", Const: "mythos.registry.request", Type: Type{Kind: "text"}},
+			{Num: 3, Name: "audience", Type: Type{Kind: "text"}},
+			{Num: 4, Name: "method", Type: Type{Kind: "text"}},
+			{Num: 5, Name: "path", Type: Type{Kind: "text"}},
+			{Num: 6, Name: "body_hash", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 7, Name: "time", Type: Type{Kind: "time"}},
+			{Num: 8, Name: "signer", Type: Type{Kind: "struct", Struct: "AgentID"}},
+			{Num: 9, Name: "signature", Type: Type{Kind: "struct", Struct: "Signature"}},
+		}},
 		{Name: "TraceRef", Package: "dataset", Fields: []Field{
 			{Num: 1, Name: "trace_blob", Type: Type{Kind: "struct", Struct: "BlobRef"}},
 			{Num: 2, Name: "receipt_ids", Type: Type{Kind: "list", Elem: &Type{Kind: "struct", Struct: "Hash"}}},
@@ -612,6 +623,19 @@ func structs() []Struct {
 			{Num: 11, Name: "time", Type: Type{Kind: "time"}},
 			{Num: 12, Name: "signature", Type: Type{Kind: "struct", Struct: "Signature"}},
 		}},
+		{Name: "RingState", Package: "ledger", Closed: true, ID: 1, Sig: 11, By: 9, Fields: []Field{
+			{Num: 1, Name: "id", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 2, Name: "schema", Const: "mythos.ring.state", Type: Type{Kind: "text"}},
+			{Num: 3, Name: "ring", Type: Type{Kind: "u8"}},
+			{Num: 4, Name: "seq", Type: Type{Kind: "u64"}},
+			{Num: 5, Name: "name", Type: Type{Kind: "text"}},
+			{Num: 6, Name: "package_id", Optional: true, Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 7, Name: "rollback_package_id", Optional: true, Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 8, Name: "promotion_id", Optional: true, Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 9, Name: "signer", Type: Type{Kind: "struct", Struct: "AgentID"}},
+			{Num: 10, Name: "time", Type: Type{Kind: "time"}},
+			{Num: 11, Name: "signature", Type: Type{Kind: "struct", Struct: "Signature"}},
+		}},
 		{Name: "LedgerEntry", Package: "ledger", Fields: []Field{
 			{Num: 1, Name: "schema", Const: "mythos.ledger.entry", Type: Type{Kind: "text"}},
 			{Num: 2, Name: "index", Type: Type{Kind: "u64"}},
@@ -639,6 +663,7 @@ func structs() []Struct {
 			{Num: 18, Name: "transcript", Optional: true, Type: Type{Kind: "struct", Struct: "Hash"}},
 			{Num: 19, Name: "interpreter", Optional: true, Type: Type{Kind: "struct", Struct: "Hash"}},
 			{Num: 20, Name: "stderr", Optional: true, Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 22, Name: "probe", Optional: true, Type: Type{Kind: "struct", Struct: "Hash"}},
 		}},
 		{Name: "RunRecord", Package: "evidence", Closed: true, ID: 1, Sig: 14, By: 12, Fields: []Field{
 			{Num: 1, Name: "record_id", Type: Type{Kind: "struct", Struct: "Hash"}},
@@ -692,6 +717,16 @@ func structs() []Struct {
 			{Num: 2, Name: "min_result", Type: Type{Kind: "u16"}},
 			{Num: 3, Name: "quorum", Type: Type{Kind: "u32"}},
 			{Num: 4, Name: "verifiers", Type: Type{Kind: "list", Elem: &Type{Kind: "struct", Struct: "AgentID"}}},
+		}},
+		{Name: "PromotionRecord", Package: "rings", Closed: true, ID: 1, Sig: 8, By: 6, Fields: []Field{
+			{Num: 1, Name: "promotion_id", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 2, Name: "model_id", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 3, Name: "ring_id", Type: Type{Kind: "u8"}},
+			{Num: 4, Name: "policy_id", Type: Type{Kind: "struct", Struct: "Hash"}},
+			{Num: 5, Name: "eval_attestations", Type: Type{Kind: "list", Elem: &Type{Kind: "struct", Struct: "Hash"}}},
+			{Num: 6, Name: "signer", Type: Type{Kind: "struct", Struct: "AgentID"}},
+			{Num: 7, Name: "time_observed", Type: Type{Kind: "time"}},
+			{Num: 8, Name: "signature", Type: Type{Kind: "struct", Struct: "Signature"}},
 		}},
 	}
 }

@@ -86,17 +86,15 @@ func Receive(ctx context.Context, w io.Writer, r io.Reader, want cid.Hash, size 
 	if size < 0 {
 		return fault.New(ErrMismatch, "size %d", size).About(want.String())
 	}
-	sum := sha256.New()
 	in := source{ctx, r}
-	buf := make([]byte, min(size+1, copyBuffer))
-	n, err := io.CopyBuffer(io.MultiWriter(w, sum), io.LimitReader(in, size), buf)
+	n, got, err := copyAndHash(w, io.LimitReader(in, size), size)
 	if err != nil {
 		return err
 	}
 	if n < size {
 		return fault.New(ErrMismatch, "got %d bytes, want %d", n, size).About(want.String())
 	}
-	if got := cid.Hash(sum.Sum(nil)); got != want {
+	if got != want {
 		return fault.New(ErrMismatch, "the bytes offered hash to %s", got).About(want.String())
 	}
 	var probe [1]byte
@@ -107,6 +105,47 @@ func Receive(ctx context.Context, w io.Writer, r io.Reader, want cid.Hash, size 
 		return err
 	}
 	return nil
+}
+
+// copyAndHash copies at most size bytes from r to w and hashes them, at the same
+// time if they are many.
+func copyAndHash(w io.Writer, r io.Reader, size int64) (n int64, sum cid.Hash, err error) {
+	h := sha256.New()
+	if size <= copyBuffer {
+		n, err = io.CopyBuffer(io.MultiWriter(w, h), r, make([]byte, size+1))
+		return n, cid.Hash(h.Sum(nil)), err
+	}
+	const buffers = 4
+	free, full, done := make(chan []byte, buffers), make(chan []byte, buffers), make(chan struct{})
+	for range buffers {
+		free <- make([]byte, copyBuffer)
+	}
+	go func() {
+		defer close(done)
+		for b := range full {
+			h.Write(b)
+			free <- b[:copyBuffer]
+		}
+	}()
+	for err == nil {
+		b := <-free // this loop has written it, so that it is hashed is enough
+		var got int
+		if got, err = io.ReadFull(r, b); got > 0 {
+			full <- b[:got]
+			if _, failed := w.Write(b[:got]); failed != nil {
+				err = failed
+				break
+			}
+			n += int64(got)
+		}
+	}
+	close(full)
+	<-done
+	var src *SourceError
+	if !errors.As(err, &src) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		err = nil // the stream ended, which is not an error of its own
+	}
+	return n, cid.Hash(h.Sum(nil)), err
 }
 
 // source reads r until ctx ends, and marks r's errors as the source's own, so

@@ -72,6 +72,7 @@ func codecs() map[string]func() codec {
 		"PackageRunScope":     func() codec { return new(caps.PackageRun) },
 		"PackagePublishScope": func() codec { return new(caps.PackagePublish) },
 		"RevocationList":      func() codec { return new(caps.Revocations) },
+		"RegistryRequest":     func() codec { return new(caps.RegistryRequest) },
 		"TraceRef":            func() codec { return new(dataset.TraceRef) },
 		"EpisodeRef":          func() codec { return new(dataset.Episode) },
 		"DatasetQuery":        func() codec { return new(dataset.Query) },
@@ -131,11 +132,13 @@ func codecs() map[string]func() codec {
 		"DivergenceMark":      func() codec { return new(ledger.Divergence) },
 		"LedgerResolution":    func() codec { return new(ledger.Resolution) },
 		"Refusal":             func() codec { return new(ledger.Refusal) },
+		"RingState":           func() codec { return new(ledger.RingState) },
 		"LedgerEntry":         func() codec { return new(ledger.Entry) },
 		"EffectEvidence":      func() codec { return new(evidence.EffectEvidence) },
 		"RunRecord":           func() codec { return new(evidence.RunRecord) },
 		"RunSeal":             func() codec { return new(evidence.RunSeal) },
 		"RingPolicy":          func() codec { return new(rings.Policy) },
 		"RingClaim":           func() codec { return new(rings.Claim) },
+		"PromotionRecord":     func() codec { return new(rings.Promotion) },
 	}
 }

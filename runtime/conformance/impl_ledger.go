@@ -9,6 +9,7 @@ import (
 func ledgerOps() map[string]opFunc {
 	return map[string]opFunc{
 		"ledger.fold":   do(ledgerFold),
+		"ledger.rings":  do(ledgerRings),
 		"ledger.script": doContext(ledgerScript),
 		"ledger.key":    do(ledgerKey),
 		"ledger.leaf":   do(ledgerLeaf),
@@ -74,6 +75,42 @@ func ledgerFold(in FoldInput) (LedgerState, error) {
 	}
 	s, err := ledger.Fold(records)
 	return ledgerState(s), err
+}
+
+// RingsOutput is the output of ledger.rings: the states that stand, by ring and
+// then by name.
+type RingsOutput struct {
+	States []RingStands `json:"states"`
+}
+
+// RingStands is the state of a ring and a name that stands.
+type RingStands struct {
+	Ring uint8    `json:"ring"`
+	Name string   `json:"name"`
+	Seq  U64      `json:"seq"`
+	ID   cid.Hash `json:"id"`
+}
+
+// ledgerRings appends ring states to an empty store, as RFC-MYTHOS-0005 §2.2 says.
+func ledgerRings(in FoldInput) (RingsOutput, error) {
+	var f ledger.RingFold
+	out := RingsOutput{States: []RingStands{}}
+	for _, e := range in.Entries {
+		if ledger.Kind(e.Kind) != ledger.KindRingState {
+			return out, badInput("an entry of kind %d is no ring state", e.Kind)
+		}
+		x, err := ledger.OpenRingState(e.Hex)
+		if err == nil {
+			err = f.Add(x)
+		}
+		if err != nil {
+			return out, err
+		}
+	}
+	for _, x := range f.All() {
+		out.States = append(out.States, RingStands{x.Ring, x.Name, U64(x.Seq), x.ID})
+	}
+	return out, nil
 }
 
 // KeyInput is the input of ledger.key: exactly one of Explicit and Derived.

@@ -31,6 +31,7 @@ func ops() map[string]opFunc {
 		packageOps(),
 		datasetOps(),
 		tlogOps(),
+		ringsOps(),
 	} {
 		maps.Copy(all, suite)
 	}

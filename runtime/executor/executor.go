@@ -12,6 +12,7 @@
 package executor
 
 import (
+	"context"
 	"time"
 
 	"github.com/mythos-run/mythos/runtime/cas"
@@ -59,14 +60,24 @@ type Config struct {
 	Key     sig.Signer      // the executor's identity
 	Clock   func() time.Time
 
-	// Platform is what module bindings are chosen for, as "linux/amd64"; LedgerID
-	// what a "ledger" constraint must name, zero if the ledger has no id.
+	// Platform is what module bindings are chosen for, as "linux/amd64".
 	Platform string
-	LedgerID cid.Hash
+	// LedgerID returns what a "ledger" constraint must name, zero if the ledger has no
+	// id yet. It is asked once its first entry is there. nil: it has none.
+	LedgerID func(context.Context) (cid.Hash, error)
 
 	// Authority returns the origin of the trust entry that lets a root issuer
 	// grant power to a package in its ring, and whether there is one now.
 	Authority func(issuer sig.AgentID, pkg *gate.Package) (origin cid.Hash, ok bool)
+	// TrustEpoch changes whenever what Authority rests on does; zero if that is only
+	// the clock. It is a part of what verified chains are kept under.
+	TrustEpoch cid.Hash
+	// Revocations returns the revocation lists as they are now, for one use: a
+	// function from an issuer to its list that was accepted last, nil if it has none.
+	// An error of it refuses the use. nil: no list is known.
+	Revocations func() func(issuer sig.AgentID) (*caps.RevocationList, error)
+	// NeedPackageRun refuses a run that no PackageRun capability covers.
+	NeedPackageRun bool
 	// TrustedExecutor reports whether receipts signed by an agent are believed.
 	TrustedExecutor func(sig.AgentID) bool
 
@@ -76,11 +87,19 @@ type Config struct {
 
 	// NoWait fails with effect_in_progress instead of waiting for a lease.
 	NoWait bool
-	// OnWait is told when an effect waits for a lease; may be nil.
+	// OnWait is told when an effect waits for a lease, and again when that was
+	// extended; may be nil.
 	OnWait func(tool string, until time.Time)
 	// OnLog receives what a module logged; variant is "" for the default. It is
 	// called by as many goroutines as there are runs. May be nil.
 	OnLog func(tool, variant string, log []byte)
+	// IsRefusal reports whether a code says that something was refused, and not that
+	// this host failed: what is refused before it has an effect is recorded in the
+	// ledger. nil: every code does.
+	IsRefusal func(fault.Code) bool
+	// OnUnrecorded is told of a refusal that could not be recorded, and why; may be
+	// nil.
+	OnUnrecorded func(refused, why error)
 	// Step is called before every step of the pipeline with its name, for tests
 	// that end the process there; may be nil.
 	Step func(name string)
@@ -90,6 +109,9 @@ type Config struct {
 type Executor struct {
 	Config
 	runners map[uint8]runner.Runner
+	refused refusals
+	chains  chainCache
+	named   ledgerName
 }
 
 // New checks the configuration.
@@ -109,8 +131,8 @@ func New(c Config) (*Executor, error) {
 }
 
 // Check reports why a run would be refused before anything of it is written. It
-// uses Key, Authority, Platform and Runners of c alone, so that a caller can ask
-// before it opens a ledger.
+// needs neither Ledger nor Objects of c, and without proofs in req no more than
+// Platform and Runners, so that a caller can ask before it opens a ledger.
 func Check(c Config, pkg *gate.Package, req Request) error {
 	e := &Executor{Config: c, runners: map[uint8]runner.Runner{}}
 	for _, x := range c.Runners {
@@ -128,9 +150,10 @@ func Check(c Config, pkg *gate.Package, req Request) error {
 type Request struct {
 	Entrypoint string        // "": the only one, else "main"
 	RunID      string        // required
+	Resume     bool          // only go on with a run that was begun; nothing is written if there is none
 	Inputs     []byte        // canonical LIST; nil: the task's own arguments
 	Variants   []string      // picks as TOOL=VARIANT; a tool without one gets its default
-	Proofs     []*caps.Chain // candidate capability chains
+	Proofs     []*caps.Chain // candidate capability chains; the caller has shown the key of their leaves' issuer
 	// Authority and Holder stand for a run without proofs; with proofs they come
 	// from them.
 	Authority, Holder cid.Hash

@@ -148,19 +148,19 @@ func TestDeniedEffectsRunAndRegisterNothing(t *testing.T) {
 		"none": {code: executor.ErrCapMissing, proof: func(*bench, *caps.Chain) *caps.Chain { return nil }, log: "run_record"},
 		"expired": {code: caps.ErrExpired, edit: func(c *caps.Capability, _ *caps.ToolCall) {
 			c.ExpiresAt = c.NotBefore + 1
-		}, log: "run_record"},
+		}, log: "run_record refusal"},
 		"not yet valid": {code: caps.ErrNotYetValid, edit: func(c *caps.Capability, _ *caps.ToolCall) {
 			c.NotBefore = c.ExpiresAt - 1
-		}, log: "run_record"},
+		}, log: "run_record refusal"},
 		"another tool": {code: executor.ErrCapMissing, edit: func(_ *caps.Capability, s *caps.ToolCall) {
 			s.ToolID = cid.Sum([]byte("other"))
-		}, log: "run_record"},
+		}, log: "run_record refusal"},
 		"another package": {code: caps.ErrConstraint, edit: func(_ *caps.Capability, s *caps.ToolCall) {
 			s.Constraints = map[string]string{caps.ConstraintPackage: cid.Sum([]byte("other")).String()}
-		}, log: "run_record"},
+		}, log: "run_record refusal"},
 		"another executor": {code: caps.ErrSubject, edit: func(c *caps.Capability, _ *caps.ToolCall) {
 			c.Subject = stranger.Agent()
-		}},
+		}, log: "refusal"},
 		"foreign issuer": {code: caps.ErrUntrusted, proof: func(b *bench, p *caps.Chain) *caps.Chain {
 			return b.issue(stranger, p.Leaf())
 		}},
@@ -192,7 +192,7 @@ func TestDeniedEffectsRunAndRegisterNothing(t *testing.T) {
 				b.t.Fatal(err)
 			}
 			return wide
-		}, log: "run_record"},
+		}, log: "run_record refusal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -332,7 +332,7 @@ func TestSpendingStopsTheRun(t *testing.T) {
 	_, err := b.run(pkg, "r", two)
 	wantCode(t, err, ledger.ErrExhausted)
 	b.wantCalls(2)
-	b.wantLog("run_record register commit register commit")
+	b.wantLog("run_record register commit register commit refusal")
 	res, err := b.run(pkg, "r", b.grant(pkg, nil))
 	if err != nil {
 		t.Fatal(err)

@@ -237,7 +237,7 @@ func TestPolicyBoundsCapabilities(t *testing.T) {
 	_, err := b.run(pkg, "r", b.grant(pkg, nil))
 	wantCode(t, err, caps.ErrScope)
 	b.wantCalls(0)
-	b.wantLog("run_record")
+	b.wantLog("run_record refusal")
 }
 
 // TestRequireCapReadsTheWholeKind: kind 261 is not kind 5.
@@ -290,5 +290,5 @@ func TestFirstDenialIsTold(t *testing.T) {
 	_, err = b.run(pkg, "r", after, spent)
 	wantCode(t, err, ledger.ErrExhausted)
 	b.wantCalls(0)
-	b.wantLog("run_record")
+	b.wantLog("run_record refusal refusal")
 }

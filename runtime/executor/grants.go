@@ -24,6 +24,7 @@ type power struct {
 	scope caps.Scope // the module's own least scope, else the leaf's
 	proof caps.Verified
 	ids   []cid.Hash // root to leaf
+	lists []caps.ListUse
 }
 
 // powers finds a proof for each capability that the call's module requires.
@@ -57,12 +58,12 @@ func (r *run) power(want manifest.CapRequirement) (power, error) {
 		}
 		use := r.bare()
 		use.Kind, use.Scope = x.scope.Kind, x.scope.Payload
-		g, refused := p.Check(use)
+		g, refused := use.of(p)
 		if refused == nil {
 			refused = r.pkg.Policy().AdmitCap(want.Kind)
 		}
 		if refused == nil {
-			x.ids = g.CapIDs
+			x.ids, x.lists = g.CapIDs, g.Lists
 			return x, nil
 		}
 		if first {
@@ -72,11 +73,6 @@ func (r *run) power(want manifest.CapRequirement) (power, error) {
 	return power{}, err
 }
 
-// bare is a use of nothing yet, by this executor, now.
-func (r *run) bare() caps.Use {
-	return caps.Use{Subject: r.Key.Agent(), Now: r.now(), Authority: r.trusted}
-}
-
 // admits decides about one concrete use of a granted power, at the time of use.
 func (r *run) admits(p power, req caps.Request) error {
 	if err := p.scope.Admits(req); err != nil {
@@ -84,7 +80,7 @@ func (r *run) admits(p power, req caps.Request) error {
 	}
 	use := r.bare()
 	use.Request = req
-	_, err := p.proof.Check(use)
+	_, err := use.of(p.proof)
 	return err
 }
 

@@ -61,7 +61,7 @@ func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
 func (b *bench) give(p caps.Power) *caps.Chain {
 	now := b.clock.now()
 	return b.issue(authorityKey, caps.Capability{
-		Subject: executorKey.Agent(), Scope: caps.ScopeOf(p),
+		Subject: b.holder(), Scope: caps.ScopeOf(p),
 		NotBefore: now.Add(-time.Hour).UnixMicro(), ExpiresAt: now.Add(time.Hour).UnixMicro(),
 	})
 }
@@ -79,7 +79,7 @@ func TestPowerMissing(t *testing.T) {
 	pkg = b.needs(requirement(&caps.FsRead{Path: "/etc"}))
 	_, err = b.run(pkg, "q", b.grant(pkg, nil), b.give(&caps.FsRead{Path: "/etc/ssl"}))
 	wantCode(t, err, caps.ErrScope)
-	b.wantLog("run_record run_record")
+	b.wantLog("run_record refusal run_record refusal")
 }
 
 // TestGrants: the runner gets what the module asked for, within its proofs, and the

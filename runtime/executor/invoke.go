@@ -43,8 +43,12 @@ func (r *run) invoke(ctx context.Context, c *call) (*answer, error) {
 }
 
 func (r *run) runnerCall(c *call) runner.Call {
+	m := Module(c.binding, c.module, r.pkg.ID())
+	if c.probing {
+		m = Probe(c.binding, m)
+	}
 	return runner.Call{
-		Module: Module(c.binding, c.module, r.pkg.ID()), Request: c.request, RequestHash: c.requestHash,
+		Module: m, Request: c.request, RequestHash: c.requestHash,
 		Grants: c.grants, Share: r.share(),
 	}
 }
@@ -97,7 +101,11 @@ func (r *run) accept(c *call, res runner.Result) *answer {
 		return failed(res, 502, CodeBadResponse)
 	}
 	if c.binding != nil && resp.Status == abi.StatusOK {
-		if r.program.CheckType(c.binding.Tool.ResponseTypeID, resp.Payload) != nil {
+		if c.probing {
+			if !r.probeAnswer(c, resp.Payload) {
+				return failed(res, 502, CodeBadResponse)
+			}
+		} else if r.program.CheckType(c.binding.Tool.ResponseTypeID, resp.Payload) != nil {
 			return failed(res, 502, CodeBadResponse)
 		}
 	}
@@ -109,6 +117,19 @@ func (r *run) accept(c *call, res runner.Result) *answer {
 func failed(res runner.Result, status uint16, code fault.Code) *answer {
 	x := abi.Response{Status: status, Payload: []byte{0}, Error: &abi.Error{Code: string(code)}}
 	return &answer{x.AppendCAN(nil), x, res}
+}
+
+// mine makes sure that the lease still stands when a module is about to be invoked
+// long after its register was written, as by a process that was stopped: once the
+// lease has ended, others may have asked a probe what became of it.
+func (r *run) mine(ctx context.Context, c *call, a *register) error {
+	if time.Since(a.since) < micros(uint64(c.lease()))/2 {
+		return nil
+	}
+	if err := r.Ledger.Extend(ctx, c.idem, a.id, c.lease()); err != nil {
+		return fault.New(ErrNotStarted, "its lease ended before the module was invoked: %w", err)
+	}
+	return nil
 }
 
 // heartbeat extends the lease from the register to the commit, and returns a
@@ -146,7 +167,7 @@ func (r *run) release(ctx context.Context, c *call, a *register, cause error) er
 	switch {
 	case c.touched && !errors.Is(cause, ErrNotStarted):
 		outcome = ledger.OutcomeDoubt
-		stop = fault.New(ledger.ErrInDoubt, "nobody knows whether the effect happened: %w", cause)
+		stop = inDoubt(c, "nobody knows whether the effect happened: %w", cause)
 	case ctx.Err() != nil && (errors.Is(cause, ErrNotStarted) || errors.Is(cause, ErrTimeout)):
 		// Not the module's limit but the run's own end stopped it.
 		stop = fmt.Errorf("the module was stopped: %w", context.Cause(ctx))

@@ -49,7 +49,7 @@ func (c *counter) Run(ctx context.Context, call runner.Call) (runner.Result, err
 
 // bench is one executor over stores of its own.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	ledger  ledger.Store
 	objects cas.Store
 	engine  *counter
@@ -57,6 +57,7 @@ type bench struct {
 	config  executor.Config
 
 	authorityGone bool
+	subject       sig.AgentID // of capabilities; zero: executorKey
 }
 
 // testClock is a wall clock that a test may move on.
@@ -82,7 +83,7 @@ func newBench(t *testing.T) *bench {
 	return newBenchOn(t, clock, journal.Memory(clock.now), memstore.New(memstore.Options{}))
 }
 
-func newBenchOn(t *testing.T, clock *testClock, l ledger.Store, objects cas.Store) *bench {
+func newBenchOn(t testing.TB, clock *testClock, l ledger.Store, objects cas.Store) *bench {
 	t.Helper()
 	engine, err := wasm.New(wasm.Options{})
 	if err != nil {
@@ -107,13 +108,13 @@ func (b *bench) load(s packtest.Spec) *gate.Package {
 	return load(b.t, packtest.Build(b.t, s))
 }
 
-func load(t *testing.T, p packtest.Package) *gate.Package {
+func load(t testing.TB, p packtest.Package) *gate.Package {
 	t.Helper()
 	return loadUnder(t, p, rings.Default(0))
 }
 
 // loadUnder takes a package through the gate under a policy for ring 0.
-func loadUnder(t *testing.T, p packtest.Package, policy *rings.Policy) *gate.Package {
+func loadUnder(t testing.TB, p packtest.Package, policy *rings.Policy) *gate.Package {
 	t.Helper()
 	trust, err := gate.NewTrust([]gate.TrustEntry{
 		{Role: sig.Publisher, Keys: []sig.AgentID{p.Signer}},
@@ -145,12 +146,20 @@ func (b *bench) grant(pkg *gate.Package, edit func(*caps.Capability, *caps.ToolC
 	b.t.Helper()
 	scope := caps.ToolCall{ToolID: pkg.Manifest().Modules[0].ToolID, MaxCalls: 100}
 	now := b.clock.now()
-	c := caps.Capability{Subject: executorKey.Agent(), NotBefore: now.Add(-time.Hour).UnixMicro(), ExpiresAt: now.Add(100 * time.Hour).UnixMicro()}
+	c := caps.Capability{Subject: b.holder(), NotBefore: now.Add(-time.Hour).UnixMicro(), ExpiresAt: now.Add(100 * time.Hour).UnixMicro()}
 	if edit != nil {
 		edit(&c, &scope)
 	}
 	c.Scope = caps.Scope{Kind: caps.KindToolCall, Payload: scope.AppendCAN(nil)}
 	return b.issue(authorityKey, c)
+}
+
+// holder is whom capabilities are issued to.
+func (b *bench) holder() sig.AgentID {
+	if b.subject == (sig.AgentID{}) {
+		return executorKey.Agent()
+	}
+	return b.subject
 }
 
 func (b *bench) issue(by sig.Key, c caps.Capability) *caps.Chain {
@@ -249,3 +258,8 @@ func main(any, any) -> any {
 }
 task main = main(0, 0) budget cpu_us=50000 io=1 writes=0
 `
+
+// ledgerID is a ledger of this id.
+func ledgerID(id cid.Hash) func(context.Context) (cid.Hash, error) {
+	return func(context.Context) (cid.Hash, error) { return id, nil }
+}

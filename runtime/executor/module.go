@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"time"
 
 	"github.com/mythos-run/mythos/runtime/gate"
@@ -30,6 +31,22 @@ func Module(b *manifest.ModuleBinding, m gate.ModuleContent, pkg cid.Hash) runne
 		out.Runtime = runner.Runtime{Name: rt.Name, Version: rt.Version}
 	}
 	return out
+}
+
+// Probe returns a module of class reconcile with its probe as the entry.
+func Probe(b *manifest.ModuleBinding, m runner.Module) runner.Module {
+	m.Entry = b.Module.Probe
+	return m
+}
+
+// CheckModule gives a module to a runner's check, and again with its probe, if it has
+// one.
+func CheckModule(ctx context.Context, check func(context.Context, runner.Module) error, b *manifest.ModuleBinding, m runner.Module) error {
+	err := check(ctx, m)
+	if err == nil && len(b.Module.Probe) > 0 {
+		err = check(ctx, Probe(b, m))
+	}
+	return err
 }
 
 // micros is a span of microseconds, at most 146 years.

@@ -36,8 +36,10 @@ type call struct {
 	grants  runner.Grants
 	touched bool // the module ran and may have touched the world
 
-	told   bool // OnWait was called
-	looked bool // the ledger was looked up
+	probing bool // it is the probe of another effect, and its answer a probe's
+
+	told   int64 // the lease's end that OnWait was told, 0 none
+	looked bool  // the ledger was looked up
 }
 
 // finished is an effect whose receipt is durable.
@@ -54,7 +56,7 @@ type finished struct {
 func (r *run) Effect(ctx context.Context, ec ir.EffectCall) (ir.EffectResult, error) {
 	c, err := r.resolve(ec)
 	if err != nil {
-		return ir.EffectResult{}, err
+		return ir.EffectResult{}, r.refuse(ctx, c, err)
 	}
 	done, err := r.perform(ctx, c)
 	if err != nil {
@@ -75,9 +77,9 @@ const maxRounds = 50
 // included: they must hold when they are spent.
 func (r *run) perform(ctx context.Context, c *call) (*finished, error) {
 	for round := 0; ; {
-		proofs, err := r.authorise(c)
+		proofs, err := r.authorise(ctx, c)
 		if err != nil {
-			return nil, err
+			return nil, r.refuse(ctx, c, err)
 		}
 		view, waited, err := r.consult(ctx, c)
 		switch {
@@ -116,6 +118,9 @@ func movedOn(err error) bool {
 func (r *run) finish(ctx context.Context, c *call, reg *register) (*finished, error) {
 	stop := r.heartbeat(ctx, c, reg)
 	defer stop()
+	if err := r.mine(ctx, c, reg); err != nil {
+		return nil, r.release(ctx, c, reg, err)
+	}
 	ans, err := r.invoke(ctx, c)
 	if err != nil {
 		return nil, r.release(ctx, c, reg, err)
@@ -131,18 +136,19 @@ func (r *run) finish(ctx context.Context, c *call, reg *register) (*finished, er
 	return nil, r.release(ctx, c, reg, err)
 }
 
-// resolve finds the tool and its variant and makes the request.
+// resolve finds the tool and its variant and makes the request. With an error the
+// call is what was found by then.
 func (r *run) resolve(ec ir.EffectCall) (*call, error) {
 	c := &call{EffectCall: ec, name: abi.BuiltinTool(ec.Tool)}
 	if c.name == "" {
 		if err := r.bind(c); err != nil {
-			return nil, err
+			return c, err
 		}
 	} else {
 		c.retry, c.timeout = ledger.Pure, builtinTimeout
 	}
 	if err := r.identify(c); err != nil {
-		return nil, err
+		return c, err
 	}
 	req := abi.Request{ToolID: c.Tool, Payload: c.Payload, IdemID: c.idem}
 	c.request = req.AppendCAN(nil)
@@ -188,7 +194,7 @@ func (r *run) identify(c *call) error {
 
 // consult looks the id up and decides: the view is committed, or one after which
 // a register may be tried. waited says that it is neither, and that the lease
-// which stood in the way may be over.
+// which stood in the way may be over, or a probe has told of the doubt that did.
 //
 // The first look is left out where it can find nothing: a derived key holds the
 // run's id, authority and holder, so before this attempt appended the record of
@@ -207,6 +213,8 @@ func (r *run) consult(ctx context.Context, c *call) (view ledger.View, waited bo
 	switch {
 	case errors.Is(err, ledger.ErrConflict):
 		return view, false, r.conflict(ctx, c, view, err)
+	case errors.Is(err, ledger.ErrInDoubt) && view.Probe(c.retry):
+		return view, true, r.reconcile(ctx, c, view)
 	case err != nil:
 		return view, false, aboutEffect(c, err)
 	case decision != ledger.Wait:
@@ -214,10 +222,10 @@ func (r *run) consult(ctx context.Context, c *call) (view ledger.View, waited bo
 	case r.NoWait:
 		return view, false, aboutEffect(c, fault.New(ledger.ErrInProgress, "register %s holds a lease until %s", view.RegisterID, until(view).Format(time.RFC3339)))
 	}
-	if !c.told && r.OnWait != nil {
+	if c.told != view.LeaseExpires && r.OnWait != nil {
 		r.OnWait(c.name, until(view))
 	}
-	c.told = true
+	c.told = view.LeaseExpires
 	// The other invocation may end, or die and be resolved, before its lease does.
 	left := time.Duration(max(view.LeaseExpires-r.now(), 1000)) * time.Microsecond
 	return view, true, pause(ctx, min(left, 100*time.Millisecond))

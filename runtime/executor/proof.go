@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/caps"
@@ -26,7 +28,7 @@ type candidate struct {
 // authorise finds the powers that the module requires, and returns the proofs that
 // might cover the effect, in the order in which they are to be tried: ascending by
 // leaf cap id. One at least does.
-func (r *run) authorise(c *call) ([]candidate, error) {
+func (r *run) authorise(ctx context.Context, c *call) ([]candidate, error) {
 	r.step("authorise")
 	var err error
 	if c.powers, err = r.powers(c); err != nil {
@@ -35,23 +37,57 @@ func (r *run) authorise(c *call) ([]candidate, error) {
 	if c.grants, err = r.grants(c.powers); err != nil {
 		return nil, err
 	}
-	use, err := r.use(c)
+	use, err := r.use(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	return r.covering(use)
 }
 
+// ask is a use of power, now, with the revocation lists as they are now.
+type ask struct {
+	caps.Use
+	unread error // why a list that was looked for could not be read
+}
+
+// bare is a use of nothing yet, by this executor, now.
+func (r *run) bare() *ask {
+	a := &ask{Use: caps.Use{Subject: r.Key.Agent(), Now: r.now(), Authority: r.trusted}}
+	if r.Revocations == nil {
+		return a
+	}
+	look := r.Revocations()
+	a.Revocations = func(issuer sig.AgentID) *caps.RevocationList {
+		l, err := look(issuer)
+		if err != nil && a.unread == nil {
+			a.unread = err
+		}
+		return l
+	}
+	return a
+}
+
+// of decides whether a chain allows the use. A list that cannot be read might
+// revoke it, so that refuses it.
+func (a *ask) of(p caps.Verified) (caps.Grant, error) {
+	a.unread = nil
+	g, err := p.Check(a.Use)
+	if a.unread != nil {
+		return caps.Grant{}, a.unread
+	}
+	return g, err
+}
+
 // covering checks the candidates for a use (RFC-MYTHOS-0008 §3).
-func (r *run) covering(use caps.Use) ([]candidate, error) {
+func (r *run) covering(use *ask) ([]candidate, error) {
 	var list []candidate
 	refused := true
 	for _, p := range r.proofs {
-		if !isCandidate(p.Chain(), use) {
+		if !isCandidate(p.Chain(), use.Use) {
 			continue
 		}
 		x := candidate{id: p.Chain().LeafID(), now: use.Now}
-		if x.grant, x.err = p.Check(use); x.err == nil {
+		if x.grant, x.err = use.of(p); x.err == nil {
 			if err := r.pkg.Policy().AdmitCap(use.Kind); err != nil {
 				x.err = fault.New(caps.ErrScope, "%w", err)
 			}
@@ -94,20 +130,25 @@ func isCandidate(p *caps.Chain, use caps.Use) bool {
 }
 
 // use describes the power that the effect needs.
-func (r *run) use(c *call) (caps.Use, error) {
-	u := caps.Use{Subject: r.Key.Agent(), Now: r.now(), Authority: r.trusted}
+func (r *run) use(ctx context.Context, c *call) (*ask, error) {
+	u := r.bare()
 	if c.binding == nil {
 		var err error
 		u.Kind, u.Scope, err = blobScope(c)
 		return u, err
 	}
-	scope := caps.ToolCall{ToolID: c.Tool, MaxCalls: 1}
-	u.Kind, u.Scope = caps.KindToolCall, scope.AppendCAN(nil)
-	u.Call = &caps.Call{
+	call := &caps.Call{
 		Tool: c.Tool, Package: r.pkg.ID(), Module: c.binding.Module.CID, RequestHash: c.requestHash,
-		Ledger: r.LedgerID, Ring: r.pkg.Policy().Ring, Payload: c.Payload,
+		Ring: r.pkg.Policy().Ring, Payload: c.Payload,
 	}
-	return u, nil
+	u.SetCall(call)
+	bound := func(p caps.Verified) bool { return p.Chain().Constrains(caps.ConstraintLedger) }
+	if !slices.ContainsFunc(r.proofs, bound) {
+		return u, nil
+	}
+	var err error
+	call.Ledger, err = r.ledgerID(ctx)
+	return u, err
 }
 
 func (r *run) trusted(a sig.AgentID) bool {
@@ -117,18 +158,23 @@ func (r *run) trusted(a sig.AgentID) bool {
 
 // RequireCap answers the IR's REQUIRE_CAP: a proof of that kind must cover the
 // scope. It spends nothing.
-func (r *run) RequireCap(_ context.Context, kind uint64, scope []byte) error {
+func (r *run) RequireCap(ctx context.Context, kind uint64, scope []byte) error {
 	if kind > math.MaxUint8 {
-		return fault.New(ErrCapMissing, "no capability is of kind %d", kind)
+		return r.refuse(ctx, nil, fault.New(ErrCapMissing, "no capability is of kind %d", kind))
 	}
-	_, err := r.covering(caps.Use{Kind: uint8(kind), Scope: scope, Subject: r.Key.Agent(), Now: r.now(), Authority: r.trusted})
-	return err
+	use := r.bare()
+	use.Kind, use.Scope = uint8(kind), scope
+	if _, err := r.covering(use); err != nil {
+		return r.refuse(ctx, nil, err)
+	}
+	return nil
 }
 
 // register is a register that stands and the proof that was spent on it.
 type register struct {
 	id    cid.Hash
 	proof candidate
+	since time.Time // before its lease began
 }
 
 // register writes the register and spends the first proof that still has calls
@@ -158,18 +204,19 @@ func (r *run) register(ctx context.Context, c *call, proofs []candidate, v ledge
 		}
 		reg.Spend = make([]ledger.Spend, len(p.grant.Spend))
 		for i, s := range p.grant.Spend {
-			reg.Spend[i] = ledger.Spend{CapID: s.CapID, Max: s.Max}
+			reg.Spend[i] = ledger.Spend{CapID: s.CapID, Max: s.Max, N: s.N}
 		}
 		r.step("register")
+		since := time.Now()
 		p.err = r.Ledger.Register(ctx, reg)
 		switch {
 		case p.err == nil:
-			return &register{id, *p}, nil
+			return &register{id, *p, since}, nil
 		case !errors.Is(p.err, ledger.ErrExhausted):
 			return nil, p.err
 		}
 	}
-	return nil, denied(proofs)
+	return nil, r.refuse(ctx, c, denied(proofs))
 }
 
 // lease is the span of a lease in microseconds.

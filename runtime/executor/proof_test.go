@@ -50,7 +50,7 @@ func TestPowerEndsInsideARun(t *testing.T) {
 			_, err = e.Run(t.Context(), pkg, executor.Request{RunID: "r", Proofs: []*caps.Chain{proof}})
 			wantCode(t, err, c.code)
 			b.wantCalls(2)
-			b.wantLog("run_record register commit register commit")
+			b.wantLog("run_record register commit register commit refusal")
 		})
 	}
 }

@@ -54,8 +54,13 @@ func (r *run) evidence(c *call, a *register, ans *answer) evidence.EffectEvidenc
 		FuelUsed: ans.result.FuelUsed, SandboxLevel: ans.result.SandboxLevel, CapIDs: slices.Clone(a.proof.grant.CapIDs),
 		PolicyID: r.pkg.Policy().PolicyID, CheckedAt: a.proof.now, Interpreter: ans.result.Interpreter,
 	}
+	lists := slices.Clone(a.proof.grant.Lists)
 	for _, p := range c.powers {
 		ev.CapIDs = append(ev.CapIDs, p.ids...)
+		lists = append(lists, p.lists...)
+	}
+	if len(lists) > 0 {
+		ev.RevocationSeq = &lists[0].Mark.Seq
 	}
 	if ans.result.Transcript != nil {
 		transcript := cid.Sum(ans.result.Transcript)

@@ -46,7 +46,7 @@ type run struct {
 func (e *Executor) Run(ctx context.Context, pkg *gate.Package, req Request) (*Result, error) {
 	r := &run{Executor: e, pkg: pkg, req: req}
 	if err := r.prepare(); err != nil {
-		return nil, err
+		return nil, r.refuse(ctx, nil, err)
 	}
 	if err := r.begin(ctx); err != nil {
 		return nil, err
@@ -88,7 +88,10 @@ func (r *run) prepare() error {
 	}
 	proofs := slices.Clone(r.req.Proofs)
 	slices.SortFunc(proofs, func(a, b *caps.Chain) int { return a.LeafID().Compare(b.LeafID()) })
-	return r.principals(proofs)
+	if err := r.principals(proofs); err != nil {
+		return err
+	}
+	return r.packageRun()
 }
 
 // admit refuses a program whose effects this node would not run.
@@ -120,7 +123,7 @@ func (r *run) ready(b *manifest.ModuleBinding) error {
 	}
 	content, err := r.pkg.Module(b)
 	if err == nil {
-		err = on.Check(context.Background(), Module(b, content, r.pkg.ID()))
+		err = CheckModule(context.Background(), on.Check, b, Module(b, content, r.pkg.ID()))
 	}
 	return describeModule(b, err)
 }
@@ -141,7 +144,7 @@ func describeModule(b *manifest.ModuleBinding, err error) error {
 func (r *run) principals(proofs []*caps.Chain) error {
 	r.authority, r.holder = r.req.Authority, r.req.Holder
 	for i, p := range proofs {
-		v, err := p.Verify()
+		v, err := r.chains.verify(p, r.TrustEpoch)
 		if err == nil {
 			err = v.CheckPrincipals(r.Key.Agent(), r.trusted)
 		}
@@ -173,6 +176,13 @@ func (r *run) begin(ctx context.Context) error {
 		RunID: r.req.RunID, PackageID: r.pkg.ID(), ManifestCID: r.pkg.ManifestCID(), Bundle: r.entry.Bundle,
 		TaskID: r.entry.Task.TaskID, InputsHash: cid.Sum(inputs), Variants: r.variants,
 		Authority: r.authority, Holder: r.holder, Executor: r.Key.Agent(), Time: r.now(),
+	}
+	if r.req.Resume {
+		stands, err := r.Ledger.FindRun(ctx, r.authority, r.holder, r.req.RunID)
+		if err != nil {
+			return err
+		}
+		return r.adopt(stands)
 	}
 	raw, id, err := sig.Sign(&r.record, r.Key)
 	if err != nil {

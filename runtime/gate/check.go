@@ -14,6 +14,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ir"
 	"github.com/mythos-run/mythos/runtime/libs/manifest"
+	"github.com/mythos-run/mythos/runtime/libs/receipt"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
@@ -29,8 +30,10 @@ type checker struct {
 	err []error
 
 	u        *manifest.Unverified
-	signed   bool          // by enough known keys
-	sources  []*TrustEntry // behind each publisher; nil is the dev key
+	attested []receipt.Attestation // about the package, verified, each once
+	beside   []Statement           // those that lie beside the manifest
+	signed   bool                  // by enough known keys
+	sources  []*TrustEntry         // behind each publisher; nil is the dev key
 	intact   map[blob.ArtifactID]bool
 	trees    map[cid.Hash]*manifest.Tree // by cid
 	programs map[cid.Hash]*ir.Program    // by cid
@@ -73,7 +76,7 @@ func (c *checker) run(ctx context.Context) {
 		c.fail(err)
 		return
 	}
-	if c.fail(c.u.CheckAttestations()) || c.artifacts(ctx) || c.treeFiles(ctx) || c.extra(ctx) || c.bundles(ctx) {
+	if c.statements(ctx) || c.artifacts(ctx) || c.treeFiles(ctx) || c.extra(ctx) || c.bundles(ctx) {
 		return
 	}
 	c.modules(ctx)
@@ -101,7 +104,7 @@ func (c *checker) signatures(ctx context.Context) bool {
 	_, _, err = c.u.Authorise(c.publishers())
 	c.signed = err == nil
 	if errors.Is(err, manifest.ErrSignerUnknown) && c.signedByDev() {
-		err = fault.New(manifest.ErrSignerUnknown, "signed by this home's dev key, which counts only for packages packed under this home, and this one was not").About(c.u.PackageID().String())
+		err = fault.New(manifest.ErrSignerUnknown, "signed by this home's dev key, which counts only for %s", c.devOnly()).About(c.u.PackageID().String())
 	}
 	return c.fail(err)
 }
@@ -119,11 +122,19 @@ func (c *checker) publishers() []manifest.Publisher {
 		list = append(list, manifest.Publisher{Keys: e.Keys, Threshold: e.Threshold, Covers: counts})
 		c.sources = append(c.sources, &e)
 	}
-	if c.opt.Dev != nil && c.opt.Local != nil && c.opt.Local(c.u.PackageID()) {
+	if c.opt.Dev != nil && c.opt.Ring == 0 && c.opt.Local != nil && c.opt.Local(c.u.PackageID()) {
 		list = append(list, manifest.Publisher{Keys: []sig.AgentID{*c.opt.Dev}, Threshold: 1, Covers: true})
 		c.sources = append(c.sources, nil)
 	}
 	return list
+}
+
+// devOnly says why the dev key does not count.
+func (c *checker) devOnly() string {
+	if c.opt.Ring != 0 {
+		return fmt.Sprintf("ring 0, and this is ring %d: a publisher must have signed what runs here", c.opt.Ring)
+	}
+	return "packages packed under this home, and this one was not"
 }
 
 func (c *checker) signedByDev() bool {

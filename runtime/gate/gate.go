@@ -93,7 +93,7 @@ type Options struct {
 	Trust *Trust
 
 	// Dev is this home's dev key, nil if there is none. As a publisher it counts
-	// for the packages that Local reports, those packed under this home, and for
+	// in ring 0 for the packages that Local reports, those packed under this home, and for
 	// no other; a nil Local reports none.
 	Dev   *sig.AgentID
 	Local func(packageID cid.Hash) bool
@@ -109,9 +109,19 @@ type Options struct {
 	CheckModule CheckModule
 
 	// Ring and Policy are the ring asked for and the node's policy for it; Load
-	// refuses without a policy. Verify ignores both.
-	Ring   uint8
-	Policy *rings.Policy
+	// refuses without a policy, and with PolicyFault, which says why there is none
+	// that counts. Verify ignores all three.
+	Ring        uint8
+	Policy      *rings.Policy
+	PolicyFault error
+
+	// Attested returns what this node knows beyond the package itself of attestations
+	// about it; nil: nothing.
+	Attested func(packageID cid.Hash) ([]Statement, error)
+
+	// Standing returns what the node's ledger says about a name in a ring. Without it
+	// no ring above 0 runs anything.
+	Standing func(ring uint8, name string) (*rings.Standing, error)
 
 	// Sandbox returns the sandbox level that modules of a kind get; nil is 4 for
 	// wasm and 0 for the others.

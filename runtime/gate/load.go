@@ -27,49 +27,15 @@ func Load(ctx context.Context, src Source, opt Options) (*Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := admit(v.Manifest(), opt); err != nil {
+	if err := c.assess(v.Manifest()).First(); err != nil {
 		return nil, err
 	}
 	closure, _ := c.closure()
 	return &Package{
-		v: v, publisher: c.sources[v.Publisher()], policy: opt.Policy,
+		v: v, publisher: c.sources[v.Publisher()], policy: opt.Policy, beside: c.beside,
 		src: c.src, trees: c.trees, programs: c.programs, closure: closure,
 		kinds: opt.Kinds, sandbox: opt.sandbox,
 	}, nil
-}
-
-// admit performs step 14 but for what depends on what is to run: the budget, which
-// Package.Entry checks, and Package.Admit.
-func admit(m *manifest.Manifest, opt Options) error {
-	p := opt.Policy
-	if p == nil {
-		return fault.New(rings.ErrRing, "this node has no policy for ring %d", opt.Ring)
-	}
-	if err := opt.trust().AdmitPolicy(p, opt); err != nil {
-		return err
-	}
-	if err := p.AdmitRing(opt.Ring); err != nil {
-		return err
-	}
-	for i := range m.Modules {
-		b := &m.Modules[i]
-		if err := admitModule(&b.Module, opt); err != nil {
-			return about(err, "module "+b.Label())
-		}
-	}
-	return nil
-}
-
-func admitModule(m *manifest.ModuleRef, opt Options) error {
-	if err := opt.Policy.AdmitModule(m.Kind); err != nil {
-		return err
-	}
-	for _, c := range m.CapsRequired {
-		if err := opt.Policy.AdmitCap(c.Kind); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // AdmitPolicy reports whether a policy's signer may set it: a key of a current

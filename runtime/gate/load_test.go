@@ -164,7 +164,7 @@ func TestRefused(t *testing.T) {
 			o.Policy = policy(t, key(8), func(p *rings.Policy) {
 				p.Claims = []rings.Claim{{ClaimType: 1, Quorum: 1, Verifiers: []sig.AgentID{key(3).Agent()}}}
 			})
-		}, want: rings.ErrRing, load: true},
+		}, want: rings.ErrAttestation, load: true},
 		"kind":         {opt: func(o *Options) { o.Policy = policy(t, key(8), func(p *rings.Policy) { p.ModuleKinds = []uint8{2} }) }, want: rings.ErrModuleKind, load: true},
 		"cap kind":     {build: func(f *fixture) { mod(f).CapsRequired = []manifest.CapRequirement{{Kind: 3}} }, want: rings.ErrCapKind, load: true},
 		"no time":      {opt: func(o *Options) { o.Now = o.Now.AddDate(-2025, -5, 0).Truncate(1 << 62) }, want: ErrOptions},

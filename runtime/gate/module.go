@@ -98,8 +98,12 @@ func (p *Package) Module(b *manifest.ModuleBinding) (ModuleContent, error) {
 // its kind, or a sandbox below what the ring policy demands. What a package holds
 // for other hosts does not keep it from running here.
 func (p *Package) Admit(b *manifest.ModuleBinding) error {
-	if !slices.Contains(p.kinds, b.Module.Kind) {
-		return fault.New(rings.ErrModuleKind, "this executor has no runner for %s modules", manifest.ModuleKindName(b.Module.Kind)).About("module " + b.Label())
+	return about(admitOn(p.policy, b, p.kinds, p.sandbox), "module "+b.Label())
+}
+
+func admitOn(policy *rings.Policy, b *manifest.ModuleBinding, kinds []uint8, sandbox func(uint8) uint8) error {
+	if !slices.Contains(kinds, b.Module.Kind) {
+		return fault.New(rings.ErrModuleKind, "this executor has no runner for %s modules", manifest.ModuleKindName(b.Module.Kind))
 	}
-	return about(p.policy.AdmitSandbox(p.sandbox(b.Module.Kind)), "module "+b.Label())
+	return policy.AdmitSandbox(sandbox(b.Module.Kind))
 }

@@ -23,6 +23,7 @@ type Package struct {
 	v         *manifest.Verified
 	publisher *TrustEntry
 	policy    *rings.Policy
+	beside    []Statement
 	src       content
 	trees     map[cid.Hash]*manifest.Tree
 	programs  map[cid.Hash]*ir.Program
@@ -52,6 +53,10 @@ func (p *Package) Publisher() *TrustEntry { return p.publisher }
 
 // Policy returns the ring policy under which it was loaded.
 func (p *Package) Policy() *rings.Policy { return p.policy }
+
+// Attestations returns those that lie beside its manifest, verified. The caller must
+// not change them.
+func (p *Package) Attestations() []Statement { return p.beside }
 
 // Closure returns everything that the package consists of, by SHA-256.
 func (p *Package) Closure() Closure { return p.closure }

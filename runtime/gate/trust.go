@@ -16,6 +16,7 @@ import (
 	"github.com/mythos-run/mythos/internal/atomicfile"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/rings"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
@@ -101,8 +102,8 @@ func (e *TrustEntry) fill() error {
 	switch {
 	case e.Threshold < 1 || e.Threshold > len(e.Keys):
 		return fmt.Errorf("threshold %d with %d keys", e.Threshold, len(e.Keys))
-	case e.Threshold > 1 && e.Role != sig.Publisher:
-		return fmt.Errorf("threshold %d: only publishers sign together", e.Threshold)
+	case e.Threshold > 1 && e.Role != sig.Publisher && e.Role != sig.Verifier:
+		return fmt.Errorf("threshold %d: only publishers and verifiers speak together; what a key of role %s signs carries one signature", e.Threshold, e.Role)
 	case len(e.Names) > maxNames:
 		return fmt.Errorf("%d name globs, at most %d", len(e.Names), maxNames)
 	case !e.NotBefore.IsZero() && !e.NotAfter.IsZero() && !e.NotBefore.Before(e.NotAfter):
@@ -131,6 +132,37 @@ func (t *Trust) Match(role sig.Role, name string, ring uint8, now time.Time) []T
 	for _, e := range t.entries {
 		if e.Role == role && e.Covers(name) && e.Admits(ring) && e.Current(now) {
 			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Verifiers returns the verifier entries that count for a package's name in a ring at
+// a time.
+func (t *Trust) Verifiers(name string, ring uint8, now time.Time) []rings.Verifiers {
+	var out []rings.Verifiers
+	for _, e := range t.Match(sig.Verifier, name, ring, now) {
+		out = append(out, rings.Verifiers{Keys: e.Keys, Threshold: e.Threshold})
+	}
+	return out
+}
+
+// Operators reports whether a key is an operator's who counts for a package's name in
+// a ring at a time.
+func (t *Trust) Operators(name string, ring uint8, now time.Time) func(sig.AgentID) bool {
+	entries := t.Match(sig.Operator, name, ring, now)
+	return func(a sig.AgentID) bool {
+		return slices.ContainsFunc(entries, func(e TrustEntry) bool { return e.Holds(a) })
+	}
+}
+
+// keys returns the keys of a role that count for a name in a ring at a time; for ""
+// whatever their names.
+func (t *Trust) keys(role sig.Role, name string, ring uint8, now time.Time) []sig.AgentID {
+	var out []sig.AgentID
+	for _, e := range t.entries {
+		if e.Role == role && (name == "" || e.Covers(name)) && e.Admits(ring) && e.Current(now) {
+			out = append(out, e.Keys...)
 		}
 	}
 	return out

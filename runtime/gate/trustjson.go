@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/mythos-run/mythos/internal/strictjson"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
@@ -42,18 +40,13 @@ type keyJSON struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-// members returns the member names of the objects at each place of a trust
-// file, and whether there is an object at that place.
-func members(place string) ([]string, bool) {
-	switch place {
-	case "":
-		return []string{"schema", "entries"}, true
-	case ".entries[]":
-		return []string{"role", "origin", "keys", "threshold", "names", "not_before", "not_after", "ring_max"}, true
-	case ".entries[].keys[]":
-		return []string{"key", "hint"}, true
+// trustShape returns the members at each place of a trust file.
+func trustShape() strictjson.Shape {
+	return strictjson.Shape{
+		"":                  {"schema", "entries"},
+		".entries[]":        {"role", "origin", "keys", "threshold", "names", "not_before", "not_after", "ring_max"},
+		".entries[].keys[]": {"key", "hint"}, ".entries[].names[]": nil,
 	}
-	return nil, false
 }
 
 // ParseTrust reads the bytes of a trust file, and refuses it whole for one
@@ -62,19 +55,8 @@ func ParseTrust(raw []byte) (*Trust, error) {
 	if len(raw) > MaxTrustFile {
 		return nil, fault.New(ErrTrust, "more than %d bytes", MaxTrustFile)
 	}
-	if !utf8.Valid(raw) {
-		return nil, fault.New(ErrTrust, "not UTF-8")
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := checkMembers(d, ""); err != nil {
-		return nil, fault.New(ErrTrust, "%w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fault.New(ErrTrust, "something stands after the JSON object")
-	}
 	var file trustJSON
-	if err := json.Unmarshal(raw, &file); err != nil {
+	if err := strictjson.Decode(raw, trustShape(), &file); err != nil {
 		return nil, fault.New(ErrTrust, "%w", err)
 	}
 	if file.Schema != TrustSchema {
@@ -93,68 +75,6 @@ func ParseTrust(raw []byte) (*Trust, error) {
 	}
 	t.raw = bytes.Clone(raw)
 	return t, nil
-}
-
-// checkMembers walks one JSON value. encoding/json by itself takes names in any
-// case, keeps the last of two equal ones and reads null as absence.
-func checkMembers(d *json.Decoder, place string) error {
-	tok, err := d.Token()
-	switch {
-	case err != nil:
-		return err
-	case tok == nil:
-		return fmt.Errorf("null at %s: leave the key out", cutDot(place))
-	case tok == json.Delim('['):
-		if !slices.Contains([]string{".entries", ".entries[].keys", ".entries[].names"}, place) {
-			return fmt.Errorf("a list at %s", cutDot(place)) // and no nesting without end
-		}
-		for d.More() {
-			if err := checkMembers(d, place+"[]"); err != nil {
-				return err
-			}
-		}
-	case tok == json.Delim('{'):
-		if err := checkObject(d, place); err != nil {
-			return err
-		}
-	default:
-		return nil
-	}
-	_, err = d.Token() // the closing delimiter
-	return err
-}
-
-func checkObject(d *json.Decoder, place string) error {
-	known, ok := members(place)
-	if !ok {
-		return fmt.Errorf("an object at %s", cutDot(place))
-	}
-	var seen []string
-	for d.More() {
-		tok, err := d.Token()
-		if err != nil {
-			return err
-		}
-		name, _ := tok.(string)
-		switch {
-		case !slices.Contains(known, name):
-			return fmt.Errorf("unknown key %q: want one of %s", name, strings.Join(known, ", "))
-		case slices.Contains(seen, name):
-			return fmt.Errorf("key %q stands twice in one object", name)
-		}
-		seen = append(seen, name)
-		if err := checkMembers(d, place+"."+name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func cutDot(place string) string {
-	if place == "" {
-		return "the top"
-	}
-	return strings.TrimPrefix(place, ".")
 }
 
 func (e *entryJSON) entry() (TrustEntry, error) {

@@ -33,6 +33,8 @@ func (s *SQLite) Export(ctx context.Context, entry func(rules.Exported) error, i
 		err = t.each(ctx, exportEntries, func(row *sqlite.Stmt) error {
 			e := rules.Exported{Record: readRecord(row), Kept: column(row, 9)}
 			switch e.Kind {
+			case ledger.KindRefusal, ledger.KindRingState:
+				e.Key = hashColumn(row, 2)
 			case ledger.KindRunRecord:
 				e.RunKey = runs[cid.Sum(e.Body)]
 			case ledger.KindRegister:

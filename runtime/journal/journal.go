@@ -56,7 +56,7 @@ type Options struct {
 	Boot   func() (id string, micros int64) // the boot's id and monotonic clock, such as HostBoot's; nil: the wall clock alone
 	Signer tlog.Signer                      // signs checkpoints of the log; nil: nobody does
 	NoWait bool                             // fail with ErrBusy instead of waiting for the writer lock
-	OnWait func(holder string)              // told once, before waiting, who holds the lock; may be nil
+	OnWait func(holder string)              // told before waiting who holds the lock, and again when that changes; may be nil
 }
 
 var (

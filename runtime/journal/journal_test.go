@@ -159,7 +159,7 @@ func TestUnusableFiles(t *testing.T) {
 		make func(dir string)
 		code fault.Code
 	}{
-		{"newer schema", func(dir string) { alter(t, dir, "PRAGMA user_version = 3") }, journal.ErrSchemaNewer},
+		{"newer schema", func(dir string) { alter(t, dir, "PRAGMA user_version = 99") }, journal.ErrSchemaNewer},
 		{"another application", func(dir string) { alter(t, dir, "PRAGMA application_id = 7") }, ledger.ErrCorrupt},
 		{"not a database", func(dir string) {
 			os.WriteFile(filepath.Join(dir, "ledger.db"), []byte(strings.Repeat("not a database. ", 100)), 0o600)
@@ -186,7 +186,7 @@ func TestRefusedFilesAreLeftAlone(t *testing.T) {
 		sql  string
 		code fault.Code
 	}{
-		"newer":               {"PRAGMA application_id = 1297699912; PRAGMA user_version = 3; CREATE TABLE t (x)", journal.ErrSchemaNewer},
+		"newer":               {"PRAGMA application_id = 1297699912; PRAGMA user_version = 99; CREATE TABLE t (x)", journal.ErrSchemaNewer},
 		"somebody else's":     {"CREATE TABLE t (x)", ledger.ErrCorrupt},
 		"ours without schema": {"PRAGMA application_id = 1297699912", ledger.ErrCorrupt},
 	} {

@@ -27,7 +27,7 @@ func takeLock(ctx context.Context, o Options) (*writerLock, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	told := false
+	told := ""
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
@@ -41,10 +41,10 @@ func takeLock(ctx context.Context, o Options) (*writerLock, error) {
 		case o.NoWait:
 			return nil, errors.Join(fault.New(ErrBusy, "another process is writing: %s", holder(path)).About(path), f.Close())
 		}
-		if !told && o.OnWait != nil {
-			o.OnWait(holder(path))
+		if now := holder(path); now != told && o.OnWait != nil {
+			told = now // the lock may pass to another process that waits
+			o.OnWait(now)
 		}
-		told = true
 		if err := pause(ctx, lockPoll); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}

@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/mythos-run/mythos/runtime/journal"
 	"github.com/mythos-run/mythos/runtime/journal/journaltest"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
 // openSigned opens a ledger whose checkpoints journaltest.Owner signs.
@@ -160,8 +165,8 @@ func TestMigration(t *testing.T) {
 		}
 	}
 	s.Close()
-	// What schema 2 added is all that a ledger of schema 1 lacks.
-	alter(t, old, "DROP TABLE checkpoint; DROP TABLE leaf; DROP TABLE node; PRAGMA user_version = 1")
+	// What schemas 2 and 3 added is all that a ledger of schema 1 lacks.
+	alter(t, old, "DROP INDEX entry_ring; DROP TABLE checkpoint; DROP TABLE leaf; DROP TABLE node; PRAGMA user_version = 1")
 
 	reader, err := journal.OpenReadOnly(options(old, journaltest.NewClock()))
 	if err != nil {
@@ -171,6 +176,9 @@ func TestMigration(t *testing.T) {
 	journaltest.WantCheckpoints(t, reader)
 	_, err = reader.Newest(t.Context())
 	want(t, err, ledger.ErrNoCheckpoint)
+	if rings, err := reader.Rings(t.Context()); err != nil || len(rings) > 0 {
+		t.Errorf("a ledger of schema 1 has the rings %v, %v", rings, err)
+	}
 
 	s = openSigned(t, old)
 	defer s.Close()
@@ -232,4 +240,56 @@ func TestNoSyncOfItsOwn(t *testing.T) {
 	r := open(t, copyLedger(t, dir)) // without Close there is nothing but what Seal wrote
 	defer r.Close()
 	journaltest.WantCheckpoints(t, r, 4)
+}
+
+// TestRingStates keeps them apart from ids, finds them without reading the log, and
+// signs a checkpoint over each.
+func TestRingStates(t *testing.T) {
+	dir := t.TempDir()
+	s := openSigned(t, dir)
+	if err := register(t, s, "k"); err != nil {
+		t.Fatal(err)
+	}
+	raw, _, err := sig.Sign(journaltest.RingState(1, 1, "demo", "a"), journaltest.Owner)
+	if err == nil {
+		err = s.SetRing(t.Context(), raw)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	journaltest.WantCheckpoints(t, s, 2)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantIndexed(t, dir)
+	// Under another key the next state would not see it.
+	alter(t, dir, "UPDATE entry SET idem = zeroblob(32) WHERE kind = 8")
+	s = openSigned(t, dir)
+	defer s.Close()
+	if index, what, err := s.CheckBeside(t.Context()); err != nil || index != 1 || what == "" {
+		t.Errorf("entry %d: %q, %v", index, what, err)
+	}
+	if states, err := s.Rings(t.Context()); err != nil || len(states) != 1 {
+		t.Errorf("%d rings, %v", len(states), err)
+	}
+	alter(t, dir, "UPDATE entry SET body = zeroblob(32) WHERE kind = 8")
+	_, err = s.Rings(t.Context())
+	want(t, err, ledger.ErrCorrupt)
+}
+
+// wantIndexed checks that SQLite finds states of rings by their index.
+func wantIndexed(t *testing.T, dir string) {
+	t.Helper()
+	conn, err := sqlite.OpenConn(filepath.Join(dir, "ledger.db"), sqlite.OpenReadOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	plan := ""
+	err = sqlitex.Execute(conn, "EXPLAIN QUERY PLAN SELECT body FROM entry WHERE kind = 8 ORDER BY seq", &sqlitex.ExecOptions{
+		ResultFunc: func(s *sqlite.Stmt) error { plan += s.ColumnText(3); return nil },
+	})
+	if err != nil || !strings.Contains(plan, "entry_ring") {
+		t.Errorf("plan %q, %v", plan, err)
+	}
 }

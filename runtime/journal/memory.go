@@ -175,6 +175,29 @@ func (m *InMemory) Seal(ctx context.Context, body []byte, run cid.Hash) error {
 	return m.do(ctx, func(t rules.Tx) error { return rules.Seal(t, body, run) })
 }
 
+// Refuse implements ledger.Store.
+func (m *InMemory) Refuse(ctx context.Context, body []byte, run, holder cid.Hash) (ledger.Verdict, error) {
+	opened, err := rules.OpenRefusal(body, run, holder)
+	if err != nil {
+		return 0, err
+	}
+	return result(m.do, ctx, func(t rules.Tx) (ledger.Verdict, error) { return rules.Refuse(t, opened) })
+}
+
+// SetRing implements ledger.Store.
+func (m *InMemory) SetRing(ctx context.Context, body []byte) error {
+	opened, err := rules.OpenRingState(body)
+	if err != nil {
+		return err
+	}
+	return m.do(ctx, func(t rules.Tx) error { return rules.SetRing(t, opened) })
+}
+
+// Rings implements ledger.Store.
+func (m *InMemory) Rings(ctx context.Context) ([]ledger.RingState, error) {
+	return result(m.do, ctx, func(rules.Tx) ([]ledger.RingState, error) { return rules.Rings(m.log) })
+}
+
 // Object implements ledger.Store.
 func (m *InMemory) Object(_ context.Context, id cid.Hash) ([]byte, error) {
 	m.mu.Lock()
@@ -202,7 +225,7 @@ func (m *InMemory) Records(_ context.Context, f ledger.Filter) iter.Seq2[ledger.
 		log := slices.Clone(m.log)
 		m.mu.Unlock()
 		for _, rec := range log {
-			if rules.Matches(f, rec) && !yield(rec, nil) {
+			if rec = rules.Public(rec); rules.Matches(f, rec) && !yield(rec, nil) {
 				return
 			}
 		}

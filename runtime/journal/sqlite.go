@@ -56,7 +56,10 @@ func Open(ctx context.Context, o Options) (*SQLite, error) {
 }
 
 func openLocked(o Options, lock *writerLock) (*SQLite, error) {
-	path := filepath.Join(o.Dir, "ledger.db")
+	if err := refuseHalfRestored(o.Dir); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(o.Dir, dbFile)
 	if err := makeFile(path); err != nil {
 		return nil, openError(path, err)
 	}
@@ -101,7 +104,7 @@ func makeFile(path string) error {
 // OpenReadOnly opens the ledger for reading beside a writer. Methods that write
 // fail with ErrReadOnly.
 func OpenReadOnly(o Options) (*SQLite, error) {
-	return openReader(filepath.Join(o.Dir, "ledger.db"), o)
+	return openReader(filepath.Join(o.Dir, dbFile), o)
 }
 
 func openReader(path string, o Options) (*SQLite, error) {
@@ -122,7 +125,7 @@ func openReader(path string, o Options) (*SQLite, error) {
 
 const (
 	applicationID = 0x4d595448 // "MYTH"
-	schemaVersion = 2
+	schemaVersion = 3
 
 	busyTimeout = 5 * time.Second // for a reader's or a checkpoint's short locks
 )
@@ -153,9 +156,15 @@ CREATE TABLE leaf (first INTEGER PRIMARY KEY, hashes BLOB NOT NULL) STRICT;
 CREATE TABLE node (id INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
 `
 
+// schema3 finds the states of rings, which are few, in a log of any length. idem
+// is what refusals and ring states are kept under, too.
+const schema3 = `
+CREATE INDEX entry_ring ON entry (seq) WHERE kind = 8;
+`
+
 // migrations make a schema of version i+1 out of one of version i. What is
 // released is never changed.
-var migrations = [schemaVersion]string{schema1, schema2}
+var migrations = [schemaVersion]string{schema1, schema2, schema3}
 
 // prepareWriter checks the engine and the file before it writes anything, sets
 // the pragmas that durability rests on and creates the schema in a new file.
@@ -437,11 +446,17 @@ func (s *SQLite) Records(ctx context.Context, f ledger.Filter) iter.Seq2[ledger.
 }
 
 // Close waits for queued writes, signs a checkpoint over what has none, then
-// releases the files and the lock.
+// releases the files and the lock. The writing connection is the last one to close,
+// so that SQLite takes the write-ahead log into ledger.db, which then is all there
+// is, unless another process still reads. After a fault it is the first: what
+// nobody knows to be on the disk must not go there.
 func (s *SQLite) Close() error {
 	var err error
 	if s.writer != nil {
 		err = s.writer.close()
+		if s.writer.dead != nil {
+			err = errors.Join(err, s.writer.disconnect())
+		}
 	}
 	err = errors.Join(err, s.scan.close())
 	s.mu.Lock()
@@ -449,6 +464,9 @@ func (s *SQLite) Close() error {
 	if s.reader != nil {
 		err = errors.Join(err, s.reader.Close())
 		s.reader = nil
+	}
+	if s.writer != nil {
+		err = errors.Join(err, s.writer.disconnect())
 	}
 	if s.lock != nil {
 		s.lock.release()

@@ -29,6 +29,9 @@ func (s *SQLite) CheckBeside(ctx context.Context) (index uint64, what string, er
 		if err := c.items(); err != nil {
 			return err
 		}
+		if err := c.rings(); err != nil {
+			return err
+		}
 		index, what = uint64(c.bad-1), c.what
 		return nil
 	})
@@ -57,6 +60,16 @@ func (c *besideCheck) items() error {
 	}
 	const alone = "SELECT min(seq) FROM entry WHERE length(kept) > 0 AND seq NOT IN (SELECT seq FROM item)"
 	return c.t.query(alone, func(*sqlite.Stmt) {}, func(s *sqlite.Stmt) { c.fail(s.ColumnInt64(0), "bytes stand beside it that nothing names") })
+}
+
+// rings checks that the states of rings stand where the next one looks for them.
+func (c *besideCheck) rings() error {
+	return c.t.query("SELECT seq, idem, body FROM entry WHERE kind = 8", func(*sqlite.Stmt) {}, func(s *sqlite.Stmt) {
+		x, err := ledger.OpenRingState(column(s, 2))
+		if err == nil && hashColumn(s, 1) != ledger.RingKey(x.Ring, x.Name) {
+			c.fail(s.ColumnInt64(0), "it does not stand under its ring and name")
+		}
+	})
 }
 
 func (c *besideCheck) fail(seq int64, what string, args ...any) {

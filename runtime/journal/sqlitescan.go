@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"github.com/mythos-run/mythos/runtime/journal/rules"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
 )
@@ -126,7 +127,7 @@ func (p *entryReader) read(t *sqliteTx, from uint64) error {
 			rec := ledger.Record{Index: uint64(s.ColumnInt64(0) - 1), Kind: kindColumn(s, 1), Time: s.ColumnInt64(4)}
 			rec.Idem, rec.Run = hashColumn(s, 2), hashColumn(s, 3)
 			p.bodies = appendColumn(p.bodies, s, 5)
-			p.page, p.ends = append(p.page, rec), append(p.ends, len(p.bodies))
+			p.page, p.ends = append(p.page, rules.Public(rec)), append(p.ends, len(p.bodies))
 		})
 	begin := 0
 	for i, end := range p.ends {

@@ -77,10 +77,10 @@ func column(stmt *sqlite.Stmt, i int) []byte {
 const columns = "SELECT seq, kind, idem, run, time, body FROM entry "
 
 func readRecord(stmt *sqlite.Stmt) ledger.Record {
-	return ledger.Record{
+	return rules.Public(ledger.Record{
 		Index: uint64(stmt.ColumnInt64(0) - 1), Kind: kindColumn(stmt, 1), Idem: hashColumn(stmt, 2),
 		Run: hashColumn(stmt, 3), Time: stmt.ColumnInt64(4), Body: column(stmt, 5),
-	}
+	})
 }
 
 // records sorts by itself: with ORDER BY, SQLite compiles the statement anew each
@@ -91,6 +91,14 @@ func (t *sqliteTx) Records(idem cid.Hash) ([]ledger.Record, error) {
 		func(s *sqlite.Stmt) { s.BindBytes(1, idem[:]) },
 		func(s *sqlite.Stmt) { out = append(out, readRecord(s)) })
 	slices.SortFunc(out, func(a, b ledger.Record) int { return cmp.Compare(a.Index, b.Index) })
+	return out, err
+}
+
+// rings returns the entries of kind ring state. The constant is that of the index
+// entry_ring.
+func (t *sqliteTx) rings() ([]ledger.Record, error) {
+	var out []ledger.Record
+	err := t.query(columns+"WHERE kind = 8 ORDER BY seq", func(*sqlite.Stmt) {}, func(s *sqlite.Stmt) { out = append(out, readRecord(s)) })
 	return out, err
 }
 

@@ -41,6 +41,7 @@ type writer struct {
 	mu      sync.RWMutex // guards closed against sends on queue
 	closed  bool
 	stopped chan struct{}
+	gone    sync.Once // the connection
 
 	dead error // set after an error that leaves durability unknown; of who has the turn
 }
@@ -88,7 +89,7 @@ func (w *writer) send(ctx context.Context, op *operation) error {
 	}
 }
 
-// close serves what is queued and keeps the turn.
+// close serves what is queued, covers it and keeps the turn.
 func (w *writer) close() error {
 	w.mu.Lock()
 	first := !w.closed
@@ -102,13 +103,18 @@ func (w *writer) close() error {
 	w.turn <- struct{}{}
 	for w.serve() {
 	}
-	var err error
 	if w.dead == nil && w.tx.uncovered() {
 		op := &operation{fn: w.tx.askCover}
 		w.commit([]*operation{op})
-		err = op.err
+		return op.err
 	}
-	return errors.Join(err, w.tx.conn.Close())
+	return nil
+}
+
+// disconnect closes the connection, after close.
+func (w *writer) disconnect() (err error) {
+	w.gone.Do(func() { err = w.tx.conn.Close() })
+	return err
 }
 
 // serve runs one batch of what is queued, and reports whether there was any. Its

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -39,6 +41,65 @@ func ParseGrant(text string) (caps.Scope, error) {
 		return caps.Scope{}, fault.New(ErrGrant, "%w", err).About("--grant " + text)
 	}
 	return scope, nil
+}
+
+// PowerForms is what ParsePower reads, for help texts.
+const PowerForms = GrantForms + ", blob-write=NAMESPACE:BYTES,MEDIA[,MEDIA...], run=PACKAGE_ID[:RING], publish=PREFIX"
+
+// ParsePower reads a power that somebody issues, in one of PowerForms: what a run can
+// be handed, and what is over a node.
+func ParsePower(text string) (caps.Scope, error) {
+	kind, arg, _ := strings.Cut(text, "=")
+	var power caps.Power
+	var err error
+	switch kind {
+	case "blob-write":
+		power, err = parseBlobWrite(arg)
+	case "run":
+		power, err = parsePackageRun(arg)
+	case "publish":
+		power = &caps.PackagePublish{NamePrefix: arg}
+		if arg == "" {
+			err = errors.New("a prefix of package names is missing, as in publish=acme/")
+		}
+	default:
+		return ParseGrant(text)
+	}
+	if err == nil {
+		err = caps.CheckScope(caps.ScopeOf(power))
+	}
+	if err != nil {
+		return caps.Scope{}, fault.New(ErrGrant, "%w", err).About("--grant " + text)
+	}
+	return caps.ScopeOf(power), nil
+}
+
+// parseBlobWrite reads NAMESPACE:BYTES,MEDIA[,MEDIA...].
+func parseBlobWrite(arg string) (caps.Power, error) {
+	list := strings.Split(arg, ",")
+	i := strings.LastIndexByte(list[0], ':')
+	if i < 0 || len(list) < 2 {
+		return nil, errors.New("want blob-write=NAMESPACE:BYTES,MEDIA, as in blob-write=scratch:1000000,text/plain")
+	}
+	n, err := strconv.ParseUint(list[0][i+1:], 10, 63)
+	if err != nil {
+		return nil, fmt.Errorf("%q is no number of bytes", list[0][i+1:])
+	}
+	return &caps.BlobWrite{Namespace: list[0][:i], MaxSize: n, MediaAllow: list[1:]}, nil
+}
+
+// parsePackageRun reads PACKAGE_ID[:RING].
+func parsePackageRun(arg string) (caps.Power, error) {
+	id, ring := arg, uint64(0)
+	if hash, text, found := strings.Cut(strings.TrimPrefix(arg, "sha256:"), ":"); found {
+		n, err := strconv.ParseUint(text, 10, 8)
+		if err != nil {
+			return nil, fmt.Errorf("ring %q is no number from 0 to 255", text)
+		}
+		id, ring = "sha256:"+hash, n
+	}
+	h, err := cid.Parse(id)
+	return &caps.PackageRun{PackageID: h, Ring: uint8(ring)}, err
 }
 
 func parsePower(kind, arg string) (caps.Power, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mythos-run/mythos/runtime/journal"
 	"github.com/mythos-run/mythos/runtime/journal/postgres"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
 )
 
@@ -81,11 +82,34 @@ func (n *Node) ReadLedger() (ledger.Log, error) {
 		}
 		return s, nil
 	}
-	s, err := journal.OpenReadOnly(journal.Options{Dir: n.ledgerDir(), Clock: n.Clock, Boot: journal.HostBoot()})
+	s, err := n.OwnLedger()
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// OwnLedger opens this node's own ledger for reading.
+func (n *Node) OwnLedger() (*journal.SQLite, error) {
+	return journal.OpenReadOnly(journal.Options{Dir: n.ledgerDir(), Clock: n.Clock, Boot: journal.HostBoot()})
+}
+
+// RestoreLedger makes a copy of src this node's own ledger. It returns the folder
+// into which the one that was there was moved, if any.
+func (n *Node) RestoreLedger(ctx context.Context, src *journal.SQLite, o LedgerOptions, r journal.RestoreOptions) (aside string, err error) {
+	return journal.Restore(ctx, journal.Options{Dir: n.ledgerDir(), Clock: n.Clock, NoWait: o.NoWait, OnWait: o.OnWait}, src, r)
+}
+
+// LedgerID returns the id that a ledger constraint names (RFC-MYTHOS-0008 §4): the
+// hash of the log's first leaf, which no other log has; zero while it is empty.
+func LedgerID(ctx context.Context, log ledger.Log) (cid.Hash, error) {
+	for rec, err := range log.Entries(ctx, 0) {
+		if err != nil {
+			return cid.Hash{}, err
+		}
+		return new(ledger.LeafHasher).Hash(rec.Index, rec.Kind, rec.Body), nil
+	}
+	return cid.Hash{}, nil
 }
 
 // HasLedger reports whether there is a ledger to read: the first run makes it. One

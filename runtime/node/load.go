@@ -20,7 +20,7 @@ import (
 // package whose manifest is stored under that CID. Nothing of it is verified;
 // the caller closes it.
 func (n *Node) OpenPackage(ctx context.Context, ref string) (pack.Source, error) {
-	if !strings.HasPrefix(ref, "sha256:") {
+	if !isStored(ref) {
 		return pack.Open(ctx, ref, pack.OpenOptions{})
 	}
 	id, err := cid.Parse(ref)
@@ -33,6 +33,9 @@ func (n *Node) OpenPackage(ctx context.Context, ref string) (pack.Source, error)
 	}
 	return pack.FromStore(store, id), nil
 }
+
+// isStored reports whether a reference names something in a store.
+func isStored(ref string) bool { return strings.HasPrefix(ref, "sha256:") }
 
 // gateOptions describes this node to the gate. It makes nothing: a node without
 // a dev key has none to believe.
@@ -85,7 +88,7 @@ func checkWith(check func(context.Context, runner.Module) error) gate.CheckModul
 			return err
 		}
 		m.Load = func(context.Context) ([]byte, error) { return raw, nil }
-		return check(ctx, executor.Module(b, m, cid.Hash{}))
+		return executor.CheckModule(ctx, check, b, executor.Module(b, m, cid.Hash{}))
 	}
 }
 
@@ -117,11 +120,8 @@ func (n *Node) load(ctx context.Context, src gate.Source, ring uint8, fits func(
 	if err != nil {
 		return nil, err
 	}
-	opt.Ring = ring
-	if opt.Policy, err = n.Policy(); err != nil {
-		return nil, err
-	}
-	first := opt.Policy == nil && ring == 0
+	policies := n.judge(ctx, &opt, ring)
+	first := opt.Policy == nil && opt.PolicyFault == nil && ring == 0
 	if first {
 		if err := n.trialPolicy(&opt); err != nil {
 			return nil, err
@@ -131,8 +131,11 @@ func (n *Node) load(ctx context.Context, src gate.Source, ring uint8, fits func(
 	if err == nil {
 		err = fits(pkg)
 	}
-	if err != nil || !first {
-		return pkg, err
+	if err != nil {
+		return nil, err
+	}
+	if !first {
+		return pkg, n.accept(ctx, policies, opt.Dev)
 	}
 	policy, err := n.makePolicy()
 	if err != nil {
@@ -141,7 +144,8 @@ func (n *Node) load(ctx context.Context, src gate.Source, ring uint8, fits func(
 	if opt, err = n.gateOptions(); err != nil { // with the dev key, which may be new
 		return nil, err
 	}
-	opt.Ring, opt.Policy = ring, policy
+	n.judge(ctx, &opt, ring)
+	opt.Policy = policy
 	return gate.Load(ctx, src, opt)
 }
 
@@ -167,10 +171,13 @@ func (n *Node) Check(ctx context.Context, ref string, ring uint8) (pkg *gate.Pac
 	return pkg, nil
 }
 
-// Keep stores the whole closure of a verified package and returns its manifest
-// CID.
+// Keep stores the whole closure of a verified package, and the attestations that lie
+// beside its manifest in the node's index, and returns its manifest CID.
 func (n *Node) Keep(ctx context.Context, p *gate.Package) (cid.Hash, error) {
 	store, err := n.Objects()
+	if err == nil {
+		err = n.remember(p.ID(), p.Attestations())
+	}
 	if err != nil {
 		return cid.Hash{}, err
 	}

@@ -46,6 +46,10 @@ type Options struct {
 	Version string           // this build's semantic version; required
 
 	Settings config.Settings
+
+	// IsRefusal reports whether a code says that something was refused, and not that
+	// this host failed or was asked wrongly. nil: every code does.
+	IsRefusal func(fault.Code) bool
 }
 
 // Node is a local node. Its parts are opened when they are first asked for; it

@@ -145,7 +145,7 @@ func TestFirstUse(t *testing.T) {
 	if err != nil || exec.Agent().Equal(dev.Agent()) {
 		t.Errorf("the executor's key is the dev key, %v", err)
 	}
-	policy, err := n.Policy()
+	policy, err := n.Policy(0)
 	if err != nil || !policy.Signer.Equal(dev.Agent()) {
 		t.Fatalf("the policy is by %s, %v", policy.Signer.KeyID(), err)
 	}
@@ -153,7 +153,7 @@ func TestFirstUse(t *testing.T) {
 	if err != nil || !again.Result.Effects[0].Replayed || again.Result.Seal != r.Result.Seal {
 		t.Errorf("the run does not replay: %v", err)
 	}
-	if same, err := at(t, home).Policy(); err != nil || same.PolicyID != policy.PolicyID {
+	if same, err := at(t, home).Policy(0); err != nil || same.PolicyID != policy.PolicyID {
 		t.Errorf("a second use made another policy: %v", err)
 	}
 }

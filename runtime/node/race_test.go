@@ -48,7 +48,7 @@ func TestRaceChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy, err := n.Policy()
+	policy, err := n.Policy(0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
+	"github.com/mythos-run/mythos/runtime/libs/manifest"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
@@ -20,7 +22,8 @@ import (
 type RunOptions struct {
 	Package    string   // a packed folder, an archive or a stored manifest CID; required
 	Entrypoint string   // "": the only one, else "main"
-	RunID      string   // required
+	RunID      string   // required, unless Resume is given
+	Resume     string   // id of a run that was begun: its record gives RunID, Entrypoint, Inputs, Variants and, if it is in the store, Package
 	Ring       uint8    // the ring to run in
 	Inputs     []byte   // canonical LIST; nil: the task's own
 	Variants   []string // picks as TOOL=VARIANT
@@ -28,12 +31,17 @@ type RunOptions struct {
 	Key        string   // secret key of the proofs' leaf issuer; required with Proofs
 	Grants     []string // powers that the local dev authority hands to this run, as ParseGrant reads them
 
+	// NeedPackageRun refuses the run unless one of Proofs is of kind PackageRun and
+	// covers the package in the ring.
+	NeedPackageRun bool
+
 	// NoDevAuthority keeps the local dev authority from issuing anything: without
 	// Proofs the run has no capabilities.
 	NoDevAuthority bool
 
 	NoWait       bool // do not wait for the ledger or for a lease
 	OnLedgerWait func(holder string)
+	OnUnrecorded func(refused, why error) // told of a refusal that is not in the ledger, and why
 	OnLeaseWait  func(tool string, until time.Time)
 	OnLog        func(tool, variant string, log []byte)
 }
@@ -49,32 +57,51 @@ type RunReport struct {
 // Run verifies a package and runs one of its tasks. What can be refused is refused
 // before the ledger is opened or made.
 func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err error) {
+	var before *begun // of a run that goes on
+	if o.Resume != "" {
+		if before, err = n.resume(ctx, &o); err != nil {
+			return nil, err
+		}
+	}
 	src, err := n.OpenPackage(ctx, o.Package)
 	if err != nil {
-		return nil, err
+		return nil, n.refuse(ctx, o, executor.Request{}, nil, err)
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
-	req := executor.Request{Entrypoint: o.Entrypoint, RunID: o.RunID, Inputs: o.Inputs, Variants: o.Variants}
+	req := executor.Request{Entrypoint: o.Entrypoint, RunID: o.RunID, Resume: before != nil, Inputs: o.Inputs, Variants: o.Variants}
 	runners, err := n.Runners()
 	if err != nil {
 		return nil, err
 	}
-	pkg, err := n.load(ctx, src, o.Ring, func(p *gate.Package) error {
+	pkg, err := n.load(ctx, src, o.Ring, func(p *gate.Package) (err error) {
+		if before != nil {
+			if o.Entrypoint, err = before.entryOf(p); err != nil {
+				return err
+			}
+			req.Entrypoint = o.Entrypoint
+		}
 		if err := executor.Check(executor.Config{Platform: platform, Runners: runners}, p, req); err != nil || len(o.Proofs) == 0 {
 			return err
+		}
+		if before != nil {
+			req.Proofs = before.proofs
+			return nil
 		}
 		req.Proofs, err = loadProofs(o.Proofs, o.Key)
 		return err
 	})
+	if err != nil && before != nil {
+		err = before.missing(o, err)
+	}
 	if err != nil {
-		return nil, about(o.Package, err)
+		return nil, n.refuse(ctx, o, req, src, about(o.Package, err))
 	}
 	config, until, err := n.config(&req, pkg, o)
 	if err != nil {
-		return nil, err
+		return nil, n.refuse(ctx, o, req, src, err)
 	}
 	if err := executor.Check(config, pkg, req); err != nil {
-		return nil, err
+		return nil, n.refuse(ctx, o, req, src, err)
 	}
 	store, err := n.Ledger(ctx, LedgerOptions{NoWait: o.NoWait, OnWait: o.OnLedgerWait})
 	if err != nil {
@@ -82,6 +109,7 @@ func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err er
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	config.Ledger = store
+	config.LedgerID = func(ctx context.Context) (cid.Hash, error) { return LedgerID(ctx, store) }
 	exec, err := executor.New(config)
 	if err != nil {
 		return nil, err
@@ -117,16 +145,21 @@ func (n *Node) config(req *executor.Request, pkg *gate.Package, o RunOptions) (c
 	if err != nil {
 		return c, until, err
 	}
+	implicit := []sig.AgentID{key.Agent()}
+	if dev != nil {
+		implicit = append(implicit, *dev)
+	}
 	return executor.Config{
 		Objects: objects, Runners: runners, Key: key, Secret: n.Secret, Clock: n.Clock,
-		Platform: platform,
+		Platform: platform, Revocations: (&revocationReader{node: n}).view, TrustEpoch: trust.Epoch(implicit...),
 		Authority: func(a sig.AgentID, pkg *gate.Package) (cid.Hash, bool) {
 			return n.authority(trust, dev, a, pkg)
 		},
 		TrustedExecutor: func(a sig.AgentID) bool {
 			return a.Equal(key.Agent()) || trust.TrustsExecutor(a, n.Clock())
 		},
-		NoWait: o.NoWait, OnWait: o.OnLeaseWait, OnLog: o.OnLog,
+		NeedPackageRun: o.NeedPackageRun, NoWait: o.NoWait, OnWait: o.OnLeaseWait, OnLog: o.OnLog,
+		IsRefusal: n.IsRefusal, OnUnrecorded: o.OnUnrecorded,
 	}, until, nil
 }
 
@@ -193,16 +226,9 @@ func loadProofs(files []string, keyFile string) ([]*caps.Chain, error) {
 	}
 	var proofs []*caps.Chain
 	for _, f := range files {
-		raw, err := readHead(f, caps.MaxProof+1)
+		p, err := LoadProof(f)
 		if err != nil {
 			return nil, err
-		}
-		p, err := caps.DecodeProof(raw)
-		if e, ok := err.(*fault.Error); ok && e.Subject != "" {
-			return nil, e.About(f + ", " + e.Subject)
-		}
-		if err != nil {
-			return nil, about(f, err)
 		}
 		if !p.Holder().Equal(key.Agent()) {
 			return nil, fault.New(ErrNotHolder, "its leaf was issued by %s, the key given is %s", p.Holder().KeyID(), key.Agent().KeyID()).About(f)
@@ -228,7 +254,7 @@ func (n *Node) issue(dev sig.Key, pkg *gate.Package, entry *gate.Entry, grants [
 	scopes := slices.Clone(grants)
 	for _, tool := range grantedTools(pkg, grants) {
 		scopes = append(scopes, caps.ScopeOf(&caps.ToolCall{
-			ToolID: tool, MaxCalls: entry.Task.Budget.IOCount,
+			ToolID: tool, MaxCalls: callsOf(pkg, tool, entry.Task.Budget.IOCount),
 			Constraints: map[string]string{caps.ConstraintPackage: pkg.ID().String(), caps.ConstraintRingMax: "0"},
 		}))
 	}
@@ -246,6 +272,18 @@ func (n *Node) issue(dev sig.Key, pkg *gate.Package, entry *gate.Entry, grants [
 		proofs = append(proofs, p)
 	}
 	return proofs, nil
+}
+
+// callsOf returns how many calls of a tool a run may need: one for each io, and for a
+// tool with a probe one more, which may come before each.
+func callsOf(pkg *gate.Package, tool cid.Hash, io uint32) uint32 {
+	probes := slices.ContainsFunc(pkg.Manifest().Modules, func(b manifest.ModuleBinding) bool {
+		return b.ToolID == tool && len(b.Module.Probe) > 0
+	})
+	if !probes {
+		return io
+	}
+	return uint32(min(2*uint64(io), math.MaxUint32))
 }
 
 // entriesOf returns the ledger entries of a run's effects in log order.

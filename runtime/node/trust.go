@@ -10,13 +10,42 @@ import (
 
 	"github.com/mythos-run/mythos/internal/atomicfile"
 	"github.com/mythos-run/mythos/runtime/gate"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
 // AddTrust adds an entry to the trust file and returns what the file holds then.
-// Of processes that add at the same moment each waits for the others, so that no
-// entry is lost.
+// Of processes that change it at the same moment each waits for the others, so that
+// nothing is lost.
 func (n *Node) AddTrust(ctx context.Context, e gate.TrustEntry) (*gate.Trust, error) {
+	return n.changeTrust(ctx, func(t *gate.Trust) (*gate.Trust, error) { return t.With(e) })
+}
+
+// RotateTrust adds keys to the entry of a role that holds the key with an id, and
+// returns that entry.
+func (n *Node) RotateTrust(ctx context.Context, role sig.Role, of cid.Hash, keys []sig.AgentID) (e gate.TrustEntry, err error) {
+	_, err = n.changeTrust(ctx, func(t *gate.Trust) (*gate.Trust, error) {
+		out, at, err := t.WithKeys(role, of, keys)
+		if err == nil {
+			e = out.Entries()[at]
+		}
+		return out, err
+	})
+	return e, err
+}
+
+// RemoveTrust takes a key out of every entry of a role, or of all roles for "", and
+// returns how many held it.
+func (n *Node) RemoveTrust(ctx context.Context, role sig.Role, key cid.Hash) (held int, err error) {
+	_, err = n.changeTrust(ctx, func(t *gate.Trust) (out *gate.Trust, err error) {
+		out, held, err = t.Without(role, key)
+		return out, err
+	})
+	return held, err
+}
+
+func (n *Node) changeTrust(ctx context.Context, change func(*gate.Trust) (*gate.Trust, error)) (*gate.Trust, error) {
 	lock, err := lockFile(ctx, n.TrustPath()+".lock")
 	if err != nil {
 		return nil, err
@@ -26,7 +55,7 @@ func (n *Node) AddTrust(ctx context.Context, e gate.TrustEntry) (*gate.Trust, er
 	if err != nil {
 		return nil, err
 	}
-	if trust, err = trust.With(e); err != nil {
+	if trust, err = change(trust); err != nil {
 		return nil, err
 	}
 	return trust, trust.Save(n.TrustPath())

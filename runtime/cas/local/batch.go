@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -30,14 +31,22 @@ type batch struct {
 	err    error               // first failed sync
 	staged map[cid.Hash]string // temporary files, synced when wg is done
 	found  map[byte]bool       // directories of objects that were there already
+	small  map[cid.Hash][]byte // small objects that are not in a pack yet
+	bytes  int                 // of those
 }
+
+// maxSmall bounds what a batch holds of small objects, in bytes.
+const maxSmall = 4 << 20
 
 // Batch implements cas.Batcher.
 func (s *Store) Batch(ctx context.Context) (cas.Batch, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return &batch{s: s, slot: make(chan struct{}, syncers), staged: map[cid.Hash]string{}, found: map[byte]bool{}}, nil
+	return &batch{
+		s: s, slot: make(chan struct{}, syncers),
+		staged: map[cid.Hash]string{}, found: map[byte]bool{}, small: map[cid.Hash][]byte{},
+	}, nil
 }
 
 // Put implements cas.Putter.
@@ -57,12 +66,18 @@ func (b *batch) put(ctx context.Context, h cid.Hash, from content) error {
 		return err
 	}
 	defer b.s.mu.RUnlock()
-	known, err := b.known(ctx, h)
+	known, err := b.known(ctx, h, from.small())
 	if err != nil {
 		return err
 	}
 	if known {
-		return from(io.Discard)
+		return from.write(io.Discard)
+	}
+	if err := b.s.admit(h, from.size); err != nil {
+		return err
+	}
+	if from.small() {
+		return b.putSmall(h, from)
 	}
 	f, err := b.s.stage(ses, from)
 	if err != nil {
@@ -71,14 +86,62 @@ func (b *batch) put(ctx context.Context, h cid.Hash, from content) error {
 	return b.add(h, f)
 }
 
+// putSmall keeps a small object until there are enough of them.
+func (b *batch) putSmall(h cid.Hash, from content) error {
+	raw, err := from.load()
+	if err != nil {
+		return b.s.object("store", h, err)
+	}
+	b.mu.Lock()
+	if b.over {
+		b.mu.Unlock()
+		return b.ended()
+	}
+	b.small[h] = bytes.Clone(raw)
+	b.bytes += headerSize + len(raw)
+	full := b.bytes >= maxSmall
+	b.mu.Unlock()
+	if full {
+		return b.pack()
+	}
+	return nil
+}
+
+// pack makes the small objects durable.
+func (b *batch) pack() error {
+	b.mu.Lock()
+	small := b.small
+	b.small, b.bytes = map[cid.Hash][]byte{}, 0
+	b.mu.Unlock()
+	if len(small) == 0 {
+		return nil
+	}
+	items := make([]item, 0, len(small))
+	for _, h := range slices.SortedFunc(maps.Keys(small), cid.Hash.Compare) {
+		items = append(items, item{h: h, data: small[h], put: true})
+	}
+	if err := b.s.object("store", items[0].h, b.s.writer.do(items)); err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.err == nil {
+			b.err = err
+		}
+		return err
+	}
+	return nil
+}
+
 // known reports whether the batch or the store has the object.
-func (b *batch) known(ctx context.Context, h cid.Hash) (bool, error) {
+func (b *batch) known(ctx context.Context, h cid.Hash, small bool) (bool, error) {
 	if staged, err := b.has(h); staged || err != nil {
 		return staged, err
 	}
-	held, err := b.s.intact(ctx, h)
-	if !held || err != nil {
-		return false, err
+	held, err := b.s.intact(ctx, h, small)
+	if held != asFile || err != nil {
+		return false, err // what is in a pack is renewed there
+	}
+	if there, err := b.s.renewFile(h); !there || err != nil {
+		return false, b.s.object("store", h, err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,7 +160,8 @@ func (b *batch) has(h cid.Hash) (bool, error) {
 		return false, b.ended()
 	}
 	_, staged := b.staged[h]
-	return staged, b.err
+	_, small := b.small[h]
+	return staged || small, b.err
 }
 
 func (b *batch) ended() error {
@@ -148,6 +212,9 @@ func (b *batch) Commit(ctx context.Context) error {
 	}
 	if b.err != nil {
 		return errors.Join(b.err, b.drop())
+	}
+	if err := b.pack(); err != nil {
+		return errors.Join(err, b.drop())
 	}
 	dirs := b.found
 	for _, h := range slices.SortedFunc(maps.Keys(b.staged), cid.Hash.Compare) {

@@ -1,9 +1,12 @@
 package local
 
 import (
+	"context"
 	"encoding/binary"
 	"strconv"
 	"testing"
+
+	"github.com/mythos-run/mythos/runtime/libs/cid"
 )
 
 // BenchmarkStore stores objects of 200 bytes, durably, and reads them back,
@@ -30,7 +33,12 @@ func BenchmarkStore(b *testing.B) {
 			}
 		}
 	})
-	b.Run("put16", func(b *testing.B) { benchParallel(b, s, next) })
+	b.Run("put16", func(b *testing.B) {
+		benchParallel(b, func(o []byte) error { return putOne(b.Context(), s, o) }, next)
+	})
+	b.Run("file16", func(b *testing.B) { // what a pack saves: each object a file
+		benchParallel(b, func(o []byte) error { return putFile(b.Context(), s, o) }, next)
+	})
 	for _, size := range []int{10, 100, 1000} {
 		b.Run("batch"+strconv.Itoa(size), func(b *testing.B) { benchBatch(b, s, next, size) })
 	}
@@ -47,14 +55,24 @@ func BenchmarkStore(b *testing.B) {
 	})
 }
 
+// putFile stores an object as a file, whatever its size.
+func putFile(ctx context.Context, s *Store, o []byte) error {
+	ses, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.mu.RUnlock()
+	return s.putLarge(ses, cid.Sum(o), fill(o))
+}
+
 // benchParallel puts from 16 goroutines.
-func benchParallel(b *testing.B, s *Store, next func() []byte) {
+func benchParallel(b *testing.B, put func([]byte) error, next func() []byte) {
 	objects, errs := make(chan []byte), make(chan error)
 	for range 16 {
 		go func() {
 			var first error
 			for o := range objects {
-				if err := putOne(b.Context(), s, o); err != nil && first == nil {
+				if err := put(o); err != nil && first == nil {
 					first = err
 				}
 			}

@@ -20,6 +20,9 @@ import (
 
 var steps = []step{stepCreate, stepWrite, stepSync, stepRename, stepSyncDir, stepDone}
 
+// packSteps are those of a small object, when there is a pack.
+var packSteps = []step{stepAppend, stepPackSync, stepPacked}
+
 // failAt makes every write of s fail with err at step p.
 func failAt(s *Store, p step, err error) {
 	s.probe = func(at step) error {
@@ -47,7 +50,7 @@ func TestFaultAtEveryStep(t *testing.T) {
 	for _, p := range steps {
 		for sys, code := range codes {
 			n++
-			b := fmt.Appendf(nil, "object %d", n)
+			b := large(fmt.Sprintf("object %d", n))
 			for _, put := range []func(context.Context, *Store, []byte) error{putOne, putBatch} {
 				failAt(s, p, sys)
 				err := put(t.Context(), s, b)
@@ -65,6 +68,9 @@ func TestFaultAtEveryStep(t *testing.T) {
 	}
 }
 
+// large returns an object that is kept as a file.
+func large(text string) []byte { return append(make([]byte, smallLimit-len(text)), text...) }
+
 func putOne(ctx context.Context, s *Store, b []byte) error {
 	_, err := s.Put(ctx, b)
 	return err
@@ -76,7 +82,7 @@ func putBatch(ctx context.Context, s *Store, b []byte) error {
 		return err
 	}
 	defer batch.Close()
-	for _, o := range [][]byte{b, append(bytes.Clone(b), "+"...)} {
+	for _, o := range [][]byte{b, append(bytes.Clone(b), '+')} {
 		if _, err := batch.Put(ctx, o); err != nil {
 			return err
 		}
@@ -96,22 +102,22 @@ func TestSyncCounts(t *testing.T) {
 		got = append(got, p)
 		return nil
 	}
-	check(t, putOne(t.Context(), s, []byte("one")))
+	check(t, putOne(t.Context(), s, large("one")))
 	if !slices.Equal(got, steps) {
 		t.Errorf("a write went %q, want %q", got, steps)
 	}
 	got = nil
-	check(t, putOne(t.Context(), s, []byte("one")))
+	check(t, putOne(t.Context(), s, large("one")))
 	if want := []step{stepSyncDir, stepDone}; !slices.Equal(got, want) {
 		t.Errorf("a write of what is there went %q, want %q", got, want)
 	}
 	got = nil
-	const objects = 1000
+	const objects = 300
 	b, err := s.Batch(t.Context())
 	check(t, err)
 	defer b.Close()
 	for i := range objects {
-		_, err := b.Put(t.Context(), fmt.Appendf(nil, "object %d", i))
+		_, err := b.Put(t.Context(), large(fmt.Sprintf("object %d", i)))
 		check(t, err)
 	}
 	check(t, b.Commit(t.Context()))
@@ -148,7 +154,7 @@ func TestSessionsOfTheLivingAreNotSwept(t *testing.T) {
 	batch, err := a.Batch(t.Context())
 	check(t, err)
 	defer batch.Close()
-	want := []byte("written by a")
+	want := large("written by a")
 	h, err := batch.Put(t.Context(), want)
 	check(t, err)
 	b := open(t, dir)
@@ -157,9 +163,9 @@ func TestSessionsOfTheLivingAreNotSwept(t *testing.T) {
 		t.Errorf("b sees %q of a, want two files", left)
 	}
 	check(t, batch.Commit(t.Context()))
-	got, err := b.Get(t.Context(), h, 100)
+	got, err := b.Get(t.Context(), h, smallLimit)
 	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("a's object: %q, %v", got, err)
+		t.Errorf("a's object: %d bytes, %v", len(got), err)
 	}
 }
 
@@ -218,7 +224,7 @@ func TestClose(t *testing.T) {
 
 func TestFormat(t *testing.T) {
 	dir := t.TempDir()
-	check(t, os.WriteFile(filepath.Join(dir, formatName), []byte("mythos-store 2\n"), 0o600))
+	check(t, os.WriteFile(filepath.Join(dir, formatName), []byte("mythos-store 3\n"), 0o600))
 	if _, err := Open(dir); !errors.Is(err, ErrFormat) {
 		t.Errorf("a newer store: %v, want %v", err, ErrFormat)
 	}
@@ -228,7 +234,7 @@ func TestFormat(t *testing.T) {
 	}
 	late := t.TempDir()
 	s := open(t, late)
-	check(t, os.WriteFile(filepath.Join(late, formatName), []byte("mythos-store 2\n"), 0o600))
+	check(t, os.WriteFile(filepath.Join(late, formatName), []byte("mythos-store 3\n"), 0o600))
 	if err := putOne(t.Context(), s, nil); !errors.Is(err, ErrFormat) {
 		t.Errorf("a newer store appeared: %v, want %v", err, ErrFormat)
 	}
@@ -259,7 +265,7 @@ func TestOpenWritesNothingAndModes(t *testing.T) {
 // TestNotAFile checks that what is no regular file is damage, not a wait.
 func TestNotAFile(t *testing.T) {
 	s := open(t, t.TempDir())
-	h, err := s.Put(t.Context(), []byte("x"))
+	h, err := s.Put(t.Context(), large("x"))
 	check(t, err)
 	check(t, os.Remove(s.path(h)))
 	check(t, os.Symlink("/dev/zero", s.path(h)))
@@ -268,7 +274,7 @@ func TestNotAFile(t *testing.T) {
 	}
 	check(t, os.Remove(s.path(h)))
 	check(t, os.Mkdir(s.path(h), 0o700))
-	if err := putOne(t.Context(), s, []byte("x")); !errors.Is(err, cas.ErrCorrupt) {
+	if err := putOne(t.Context(), s, large("x")); !errors.Is(err, cas.ErrCorrupt) {
 		t.Errorf("a directory: %v, want %v", err, cas.ErrCorrupt)
 	}
 }

@@ -1,29 +1,36 @@
-// Package local keeps objects on disk, one file each:
+// Package local keeps objects on disk (RFC-MYTHOS-0007). Objects of 64 KiB and
+// more are files, smaller ones lie in pack files that are only appended to:
 //
-//	DIR/format         "mythos-store 1\n"
-//	DIR/objects/xx/    256 directories, by the first hex byte of the hash
-//	DIR/objects/xx/H   an object's bytes; H is its SHA-256 in 64 lowercase hex
-//	DIR/tmp/S.lock     held (flock) by the process whose writes begin with S
-//	DIR/tmp/S.N        a write in progress
+//	DIR/format           "mythos-store 2\n"
+//	DIR/objects/xx/H     a large object's bytes; H is its SHA-256 in 64 lowercase
+//	                     hex, xx its first byte; small ones of format 1 as well
+//	DIR/packs/P.pack     small objects in frames; see frame.go
+//	DIR/packs/P.index    what is in a pack; see index.go
+//	DIR/tags/NAME        "sha256:...\n": what gc must keep, by name
+//	DIR/pins/H           empty: what gc must keep
+//	DIR/format1          empty: format 1 left small objects that are files
+//	DIR/quota            at most this many bytes, in decimal
+//	DIR/lock, DIR/turn   see storelock.go
+//	DIR/tmp/S.lock       held (flock) by the process whose writes begin with S
+//	DIR/tmp/S.N          a write in progress
 //
-// Directories have mode 0700, files 0600. A write goes to tmp, is checked
-// against its hash, synced, renamed into objects, and the object's directory
-// is synced: what a nil error acknowledges survives a power cut, and a name in
-// objects is only ever seen with whole bytes. All 256 directories are made and
-// synced before the format file is, so no write has to make one.
+// Directories have mode 0700, files 0600. A file goes to tmp, is checked against
+// its hash, synced, renamed into objects, and its directory is synced. A small
+// object is appended to a pack that only this process has locked; the callers
+// that wait while the pack is synced share the next sync. So what a nil error
+// acknowledges survives a power cut, and a name is only ever seen with whole
+// bytes.
 //
-// A killed process leaves files in tmp and nothing else. The first write of
-// the next process removes them: a lock that can be taken belongs to a dead
-// process, so no age has to be guessed and no clock is read. Where the system
-// has no flock, such files stay until somebody removes them.
+// A killed process leaves files in tmp, which the first write of the next
+// process removes, and at most a torn end in the pack that it had, which the next
+// process to lock the pack cuts off: a lock that can be taken belongs to a dead
+// process, so no age has to be guessed. Where the system has no flock every
+// object is a file, such leftovers stay, and nothing is collected.
 //
 // Opening a store writes nothing, so a read-only store can be read; the folder
-// is made by the first write. Any number of processes may use one store.
-//
-// Every object is a file, however small: on ext4 a 200 byte object takes one
-// 4 KiB block, and each durable Put waits for the disk twice. A batch shares
-// those waits. A pack file for small objects, pins, collection and repair are
-// later work; the format number is there so that they can be told apart.
+// is made by the first write. Any number of processes may use one store. A folder
+// of format 1, where every object is a file, is read as it is and becomes one of
+// format 2 with the first write.
 package local
 
 import (
@@ -36,6 +43,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/mythos-run/mythos/internal/atomicfile"
 	"github.com/mythos-run/mythos/runtime/cas"
@@ -48,7 +56,9 @@ const ErrFormat fault.Code = "store_format_unknown"
 
 const (
 	formatName = "format"
-	formatText = "mythos-store 1\n"
+	formatText = "mythos-store 2\n"
+	formatOld  = "mythos-store 1\n" // without packs
+	oldName    = "format1"
 	objectsDir = "objects"
 	tmpDir     = "tmp"
 	hexDigits  = "0123456789abcdef"
@@ -65,6 +75,13 @@ type Store struct {
 	prepare sync.Mutex // guards session
 	session *session   // nil until the first write
 
+	now       func() time.Time
+	packLimit int64
+	oldFiles  bool // there may be small objects that are files
+	packs     *packs
+	writer    *writer
+	quota     quota
+
 	// probe is called at each step of a write, so that tests can fail or kill
 	// the process there. It is nil otherwise.
 	probe func(step) error
@@ -80,19 +97,52 @@ const (
 	stepRename  step = "rename"   // before it is renamed into objects
 	stepSyncDir step = "sync-dir" // before the object's directory is synced
 	stepDone    step = "done"     // after that
+
+	stepCreatePack step = "create-pack" // before a pack is made
+	stepAppend     step = "append"      // before frames are written to it
+	stepPackSync   step = "pack-sync"   // before it is synced
+	stepPacked     step = "packed"      // after that
 )
 
+// Options makes a Store; the zero value is the usual one.
+type Options struct {
+	Clock    func() time.Time // tells generations; time.Now if nil
+	PackSize int64            // bytes at which a pack is full; 256 MiB if 0
+}
+
 // Open returns the store in dir, which need not exist yet. It writes nothing.
-func Open(dir string) (*Store, error) {
+func Open(dir string) (*Store, error) { return OpenWith(dir, Options{}) }
+
+// OpenWith is Open with options.
+func OpenWith(dir string, o Options) (*Store, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fault.New(cas.ErrUnavailable, "open the store: %w", err).About(dir)
 	}
-	s := &Store{dir: abs}
+	s := newStore(abs, o)
 	if _, err := s.checkFormat(); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+func newStore(dir string, o Options) *Store {
+	s := &Store{dir: dir, now: o.Clock, packLimit: o.PackSize}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.packLimit <= 0 || s.packLimit > maxPack {
+		s.packLimit = defaultPackLimit
+	}
+	s.packs = &packs{dir: filepath.Join(dir, packsDir)}
+	s.writer = &writer{s: s, shunned: map[string]bool{}}
+	return s
+}
+
+// IsStore reports whether dir is the folder of a store.
+func IsStore(dir string) bool {
+	info, err := os.Lstat(filepath.Join(dir, formatName))
+	return err == nil && info.Mode().IsRegular()
 }
 
 // Dir returns the store's folder, absolute.
@@ -108,13 +158,18 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	if s.session == nil {
-		return nil
+	err := s.writer.finish(false)
+	s.packs.close()
+	if s.session != nil {
+		err = errors.Join(err, s.session.close())
 	}
-	return s.session.close()
+	if err != nil && fault.CodeOf(err) == "" {
+		err = s.failed("close the store", err).About(s.dir)
+	}
+	return err
 }
 
-// checkFormat reports whether the format file is there.
+// checkFormat reports whether the format file is there and says this format.
 func (s *Store) checkFormat() (bool, error) {
 	path := filepath.Join(s.dir, formatName)
 	f, err := os.Open(path)
@@ -130,10 +185,10 @@ func (s *Store) checkFormat() (bool, error) {
 	if err != nil {
 		return false, fault.New(cas.ErrUnavailable, "read the store's format: %w", err).About(path)
 	}
-	if string(text) != formatText {
-		return false, fault.New(ErrFormat, "says %q, this build reads %q", text, formatText).About(path)
+	if t := string(text); t != formatText && t != formatOld {
+		return false, fault.New(ErrFormat, "says %q, this build reads %q and %q", text, formatText, formatOld).About(path)
 	}
-	return true, nil
+	return string(text) == formatText, nil
 }
 
 // begin makes the store ready for a write; the caller calls s.mu.RUnlock when
@@ -178,7 +233,7 @@ func (s *Store) initialise() (*session, error) {
 		return nil, err
 	}
 	objects, tmp := filepath.Join(s.dir, objectsDir), filepath.Join(s.dir, tmpDir)
-	for _, dir := range []string{objects, tmp} {
+	for _, dir := range []string{objects, tmp, s.packs.dir} {
 		if err := atomicfile.MkdirAll(dir, dirMode); err != nil {
 			return nil, err
 		}
@@ -202,12 +257,36 @@ func (s *Store) initialise() (*session, error) {
 			return nil, errors.Join(err, ses.close())
 		}
 	}
+	_, err = os.Lstat(filepath.Join(s.dir, oldName))
+	s.oldFiles = !errors.Is(err, fs.ErrNotExist) || !canLock
 	return ses, nil
+}
+
+// putFile writes a file of the store's own, whole or not at all. It survives a
+// power cut only when its directory is synced too.
+func (s *Store) putFile(path string, data []byte) error {
+	f, err := s.session.create()
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, removeIfThere(f.Name()))
+	}
+	return nil
 }
 
 // writeFormat marks the folder as complete. Processes that do so at once write
 // the same.
 func (s *Store) writeFormat(ses *session) error {
+	if old, err := os.ReadFile(filepath.Join(s.dir, formatName)); err == nil && string(old) == formatOld {
+		if err := atomicfile.Write(filepath.Join(s.dir, oldName), nil, 0o600); err != nil {
+			return err
+		}
+	}
 	f, err := ses.create()
 	if err != nil {
 		return err
@@ -298,4 +377,11 @@ func (s *Store) at(p step) error {
 		return nil
 	}
 	return s.probe(p)
+}
+
+// mayWrite makes the store ready for a write; the caller calls s.mu.RUnlock when
+// the error is nil.
+func (s *Store) mayWrite() error {
+	_, err := s.begin(context.Background())
+	return err
 }

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,6 +31,12 @@ var children = map[string]func(dir, arg string) error{
 	"writer":       childWriter,
 	"limited":      childLimited,
 	"unprivileged": childUnprivileged,
+
+	"stress-writer":    childStressWriter,
+	"stress-reader":    childStressReader,
+	"stress-collector": childStressCollector,
+	"acknowledger":     childAcknowledger,
+	"full":             childFull,
 }
 
 func TestMain(m *testing.M) {
@@ -70,6 +77,14 @@ func killAt(s *Store, p string) {
 	}
 }
 
+// victimAt returns an object whose write comes to step p.
+func victimAt(p step) []byte {
+	if slices.Contains(packSteps, p) {
+		return []byte(victim)
+	}
+	return large(victim)
+}
+
 func childKilled(dir, arg string) error {
 	s, err := Open(dir)
 	if err != nil {
@@ -79,7 +94,7 @@ func childKilled(dir, arg string) error {
 		return err
 	}
 	killAt(s, arg)
-	return errors.Join(errors.New("lived on"), putOne(context.Background(), s, []byte(victim)))
+	return errors.Join(errors.New("lived on"), putOne(context.Background(), s, victimAt(step(arg))))
 }
 
 func childKilledBatch(dir, arg string) error {
@@ -91,7 +106,7 @@ func childKilledBatch(dir, arg string) error {
 		return err
 	}
 	killAt(s, arg)
-	return errors.Join(errors.New("lived on"), putBatch(context.Background(), s, []byte(victim)))
+	return errors.Join(errors.New("lived on"), putBatch(context.Background(), s, victimAt(step(arg))))
 }
 
 // TestKilledAtEveryStep kills a process at each step of a write. What it had
@@ -99,7 +114,7 @@ func childKilledBatch(dir, arg string) error {
 // write of the next store removes the rest.
 func TestKilledAtEveryStep(t *testing.T) {
 	for _, role := range []string{"killed", "killed-batch"} {
-		for _, p := range steps {
+		for _, p := range slices.Concat(steps, packSteps) {
 			dir := t.TempDir()
 			out, err := child(t, role, dir, string(p)).CombinedOutput()
 			var exit *exec.ExitError
@@ -116,7 +131,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 				t.Errorf("%s at %s: not swept: %q", role, p, left)
 			}
 			wantWholeOrAbsent(t, s, role+" at "+string(p)+", swept")
-			check(t, putBatch(t.Context(), s, []byte(victim)))
+			check(t, putBatch(t.Context(), s, victimAt(p)))
 		}
 	}
 }
@@ -128,7 +143,7 @@ func wantWholeOrAbsent(t *testing.T, s *Store, what string) {
 	}
 	for h, err := range s.List(t.Context()) {
 		check(t, err)
-		if _, err := s.Get(t.Context(), h, 100); err != nil {
+		if _, err := s.Get(t.Context(), h, 2*smallLimit); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -189,12 +204,17 @@ func TestManyProcesses(t *testing.T) {
 	}
 }
 
+// limitFiles bounds the size of files that this process writes, in bytes.
+func limitFiles(n uint64) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	limit := syscall.Rlimit{Cur: n, Max: n}
+	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
+}
+
 // childLimited meets a real refusal of the kernel in the middle of a write: a
 // file size limit of 64 KiB.
 func childLimited(dir, _ string) error {
-	signal.Ignore(syscall.SIGXFSZ)
-	limit := syscall.Rlimit{Cur: 64 << 10, Max: 64 << 10}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+	if err := limitFiles(64 << 10); err != nil {
 		return err
 	}
 	s, err := Open(dir)
@@ -247,13 +267,18 @@ func childUnprivileged(dir, _ string) error {
 			return err
 		}
 	}
-	s := &Store{dir: "."} // Open would go through directories that nobody may
+	s := newStore(".", Options{}) // Open would go through directories that nobody may
 	ctx := context.Background()
-	h := cid.Sum([]byte("readable"))
-	if got, err := s.Get(ctx, h, 100); err != nil || string(got) != "readable" {
-		return fmt.Errorf("Get: %q, %v", got, err)
+	for _, want := range [][]byte{[]byte("packed"), large("readable")} {
+		h := cid.Sum(want)
+		if got, err := s.Get(ctx, h, smallLimit); err != nil || !bytes.Equal(got, want) {
+			return fmt.Errorf("Get: %d bytes, %v", len(got), err)
+		}
+		if there, err := s.Has(ctx, h); !there || err != nil {
+			return fmt.Errorf("Has: %v, %v", there, err)
+		}
 	}
-	secret := cid.Sum([]byte("unreadable"))
+	secret := cid.Sum(large("unreadable"))
 	_, err := s.Get(ctx, secret, 100)
 	if !errors.Is(err, cas.ErrUnavailable) {
 		return fmt.Errorf("Get of what may not be read: %v, want %v", err, cas.ErrUnavailable)
@@ -267,10 +292,11 @@ func childUnprivileged(dir, _ string) error {
 func TestReadOnlyStore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	readable, err := s.Put(t.Context(), []byte("readable"))
+	readable, err := s.Put(t.Context(), large("readable"))
 	check(t, err)
-	check(t, putOne(t.Context(), s, []byte("unreadable")))
-	dirs := []string{dir, filepath.Join(dir, objectsDir), filepath.Join(dir, tmpDir)}
+	check(t, putOne(t.Context(), s, large("unreadable")))
+	check(t, putOne(t.Context(), s, []byte("packed")))
+	dirs := []string{dir, filepath.Join(dir, objectsDir), filepath.Join(dir, tmpDir), s.packs.dir}
 	for _, name := range fanout() {
 		dirs = append(dirs, filepath.Join(dir, objectsDir, name))
 	}
@@ -278,8 +304,9 @@ func TestReadOnlyStore(t *testing.T) {
 		check(t, os.Chmod(d, 0o555))
 	}
 	check(t, os.Chmod(filepath.Join(dir, formatName), 0o444))
+	check(t, os.Chmod(s.packs.list[0].path, 0o444))
 	check(t, os.Chmod(s.path(readable), 0o444))
-	check(t, os.Chmod(s.path(cid.Sum([]byte("unreadable"))), 0))
+	check(t, os.Chmod(s.path(cid.Sum(large("unreadable"))), 0))
 	if out, err := child(t, "unprivileged", dir, "").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -98,6 +98,12 @@ func (g *Generator) object(r *rand.Rand, t conformance.StructInfo, depth int) *v
 		id := sha256.Sum256(append(append([]byte{}, tool...), key...))
 		v.set(1, hashValue(id[:]))
 		one(11, 0, 3)
+		v.drop(9)
+		v.drop(10)
+		if r.IntN(2) == 0 {
+			one(9, 1, 3)
+			v.set(10, hashValue(digest(r)))
+		}
 	case "DivergenceMark":
 		one(3, 1, 3)
 	case "LedgerResolution":
@@ -122,17 +128,19 @@ func (g *Generator) retype(v *value) {
 	}
 }
 
+// drop leaves a field of a struct out.
+func (v *value) drop(num uint8) {
+	if i := v.at(num); i >= 0 {
+		v.kids = append(v.kids[:i-1:i-1], v.kids[i+1:]...)
+	}
+}
+
 // runSeal is of a run that ended, or of one that failed, with or without
 // receipts.
 func runSeal(r *rand.Rand, v *value) {
-	drop := func(num uint8) {
-		if i := v.at(num); i >= 0 {
-			v.kids = append(v.kids[:i-1:i-1], v.kids[i+1:]...)
-		}
-	}
-	drop(5)
-	drop(6)
-	drop(7)
+	v.drop(5)
+	v.drop(6)
+	v.drop(7)
 	v.set(4, uintValue(0))
 	if r.IntN(2) == 0 {
 		v.set(4, uintValue(1+r.Uint64N(9)))

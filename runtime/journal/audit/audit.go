@@ -16,6 +16,8 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"slices"
+	"time"
 
 	"github.com/mythos-run/mythos/runtime/journal/logtree"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -37,7 +39,10 @@ type Options struct {
 	Outside    *tlog.Checkpoint // verified, and kept elsewhere than in the ledger; nil: none
 	From       uint64           // size of a checkpoint: entries before it are taken as its hashes say
 	HashesOnly bool             // leave out what entries say of themselves, and all signatures but the newest checkpoint's
-	Workers    int              // goroutines that check entries; 0: one for each processor
+	// Operators reports whether a key was an operator's at a time; nil: who signed a
+	// resolution is not looked at.
+	Operators func(key sig.AgentID, at time.Time) bool
+	Workers   int // goroutines that check entries; 0: one for each processor
 }
 
 // Report is what was found.
@@ -128,6 +133,7 @@ type auditor struct {
 	hasher   ledger.LeafHasher
 	complete func(level uint8, index uint64, root cid.Hash) // node, bound once
 	time     int64                                          // of the entry before
+	rings    ledger.RingFold                                // of the states of rings that were read
 	fits     uint64                                         // size of the last checkpoint that the tree fits
 
 	kept     []cid.Hash // kept leaf hashes from keptFrom on
@@ -337,8 +343,24 @@ func (a *auditor) entry(rec ledger.Record) error {
 	a.time = rec.Time
 	if !a.o.HashesOnly {
 		a.pool.add(rec)
+		a.ring(rec)
 	}
 	return nil
+}
+
+// ring holds a state of a ring against those before it. The pool verifies it by
+// itself, in no order.
+func (a *auditor) ring(rec ledger.Record) {
+	if rec.Kind != ledger.KindRingState {
+		return
+	}
+	var x ledger.RingState
+	if _, err := sig.Decode(slices.Clone(rec.Body), &x); err != nil {
+		return // the pool says so
+	}
+	if err := a.rings.Add(x); err != nil {
+		a.found(own(rec, Unsound, "it does not follow from the states of its ring before it: %s", err))
+	}
 }
 
 // glance is how many entries are hashed before the checks of entries are asked

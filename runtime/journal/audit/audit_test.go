@@ -496,3 +496,47 @@ func TestFoldShowsOrder(t *testing.T) {
 	rep := verify(t, dir, nil)
 	wantDamage(t, rep, 1, audit.Unsound)
 }
+
+// TestRingStates: a state of a ring that was put back, and one without a signature
+// of its signer.
+func TestRingStates(t *testing.T) {
+	for name, c := range map[string]struct {
+		sql  string
+		what string
+	}{
+		"sound":      {"", ""},
+		"put back":   {"INSERT INTO entry (kind, idem, time, body) SELECT kind, idem, time, body FROM entry WHERE seq = 1", "seq"},
+		"not signed": {"INSERT INTO entry (kind, idem, time, body) SELECT kind, idem, time, x'%x' FROM entry WHERE seq = 2", "signature"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, nil)
+			var forged []byte
+			for seq := range uint64(3) {
+				raw, _, err := sig.Sign(journaltest.RingState(1, seq+1, "demo", "a"), journaltest.Owner)
+				must(t, err)
+				if forged = append(raw[:len(raw)-1:len(raw)-1], raw[len(raw)-1]^1); seq < 2 {
+					must(t, s.SetRing(t.Context(), raw))
+				}
+			}
+			x := journaltest.Refusal("cap_missing", "request", cid.Hash{}, 1)
+			raw, _, err := sig.Sign(&x, journaltest.Owner)
+			must(t, err)
+			_, err = s.Refuse(t.Context(), raw, cid.Hash{}, cid.Hash{})
+			must(t, err)
+			if c.sql != "" {
+				must(t, journaltest.Alter(dir, strings.Replace(c.sql, "%x", fmt.Sprintf("%x", forged), 1)))
+			}
+			rep, err := audit.Run(t.Context(), s, audit.Options{})
+			must(t, err)
+			must(t, s.Close())
+			switch {
+			case c.sql == "" && rep.Damage != nil:
+				t.Error(rep.Damage.Err())
+			case c.sql == "":
+			case rep.Damage == nil || rep.Damage.Index != 3 || rep.Damage.Sort != audit.Unsound || !strings.Contains(rep.Damage.What, c.what):
+				t.Errorf("the damage is %+v", rep.Damage)
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/evidence"
@@ -38,7 +39,7 @@ const batchSize = 128
 func newPool(ctx context.Context, log ledger.Log, o Options) *pool {
 	p := &pool{jobs: make(chan []ledger.Record, o.Workers)}
 	for range o.Workers {
-		c := &checker{ctx: ctx, log: log, from: o.From, runs: map[cid.Hash]bool{}}
+		c := &checker{ctx: ctx, log: log, from: o.From, operators: o.Operators, runs: map[cid.Hash]bool{}}
 		p.wait.Go(func() {
 			for batch := range p.jobs {
 				p.check(c, batch)
@@ -102,6 +103,8 @@ type checker struct {
 	log  ledger.Log
 	from uint64
 	runs map[cid.Hash]bool // run records that were found
+
+	operators func(sig.AgentID, time.Time) bool // as in Options
 }
 
 // maxRuns bounds what a checker remembers.
@@ -149,8 +152,13 @@ func open(rec ledger.Record) (idem, run cid.Hash, err error) {
 		x, err := ledger.OpenResolution(rec.Body)
 		return x.IdemID, run, err
 	case ledger.KindRefusal:
-		var x ledger.Refusal
-		_, err := sig.Open(rec.Body, &x)
+		x, err := ledger.OpenRefusal(rec.Body)
+		if x.RunRecord != nil {
+			run = *x.RunRecord
+		}
+		return idem, run, err
+	case ledger.KindRingState:
+		_, err := ledger.OpenRingState(rec.Body)
 		return idem, run, err
 	case ledger.KindRunRecord:
 		_, id, err := evidence.OpenRecord(rec.Body)
@@ -209,6 +217,7 @@ func (c *checker) receipt(rec ledger.Record) (*Damage, error) {
 // fold folds the entries of an id when it meets the first of them.
 func (c *checker) fold(rec ledger.Record) (*Damage, error) {
 	var s ledger.State
+	var last []byte // the latest register
 	first := true
 	for each, err := range c.log.Records(c.ctx, ledger.Filter{Idem: &rec.Idem}) {
 		if err != nil {
@@ -218,13 +227,28 @@ func (c *checker) fold(rec ledger.Record) (*Damage, error) {
 			return nil, nil // folded when that one was met
 		}
 		first = false
-		if err := s.Apply(each); err != nil {
+		bad, err := c.follows(&s, each, &last)
+		if err != nil {
+			return nil, err
+		}
+		if bad != nil {
 			var e *fault.Error
-			if errors.As(err, &e) && e.Cause != nil {
-				err = e.Cause
+			if errors.As(bad, &e) && e.Code == ledger.ErrCorrupt && e.Cause != nil {
+				bad = e.Cause
 			}
-			return own(each, Unsound, "it does not follow from the entries of its id before it: %s", err), nil
+			return own(each, Unsound, "it does not follow from the entries of its id before it: %s", bad), nil
 		}
 	}
 	return nil, nil
+}
+
+// follows folds one entry.
+func (c *checker) follows(s *ledger.State, rec ledger.Record, last *[]byte) (bad, err error) {
+	switch rec.Kind {
+	case ledger.KindRegister:
+		*last = rec.Body
+	case ledger.KindResolution:
+		return c.resolution(s, rec, *last)
+	}
+	return s.Apply(rec), nil
 }

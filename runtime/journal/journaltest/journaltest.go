@@ -132,6 +132,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) ledger.Store) {
 		"in doubt by retry class":         testDoubt,
 		"superseded commit is evidence":   testSuperseded,
 		"not invoked frees the id":        testNotInvoked,
+		"an owner says what a probe says": testProbed,
 		"contradicting commits diverge":   testDiverge,
 		"request conflict is marked once": testConflict,
 		"every link is spent":             testSpend,
@@ -141,6 +142,10 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) ledger.Store) {
 		"a note covers what was signed":   testOwn,
 		"one of many registers wins":      testRace,
 		"records come in order":           testRecords,
+		"a refusal is kept once":          testRefuse,
+		"bad refusals leave nothing":      testBadRefusals,
+		"the highest ring state stands":   testRings,
+		"one of many ring states wins":    testRingRace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()
@@ -322,6 +327,46 @@ func testNotInvoked(s suite) {
 	s.phase(e, ledger.Settled)
 	raw, _ := e.Register(s.view(e).State, "request")
 	s.want(s.Register(context.Background(), ledger.Registration{Body: raw, LeaseFor: lease}), ledger.ErrSettled)
+}
+
+// probed is a resolution of a register by what a probe's receipt shows.
+func (e *Effect) probed(register cid.Hash, outcome uint8) []byte {
+	shown := cid.Sum([]byte("the probe's receipt"))
+	raw, _ := e.sign(&ledger.Resolution{IdemID: e.Idem(), RegisterID: register, Outcome: outcome, ReceiptID: &shown, Reason: "probe"})
+	return raw
+}
+
+// testProbed: an owner may say that the effect happened only of a register of class
+// reconcile, naming the probe's receipt; nobody else may.
+func testProbed(s suite) {
+	ctx := context.Background()
+	for _, class := range []ledger.Retry{ledger.Never, ledger.Idempotent, ledger.Pure} {
+		e := NewEffect(s.t, fmt.Sprint("class", class), class)
+		s.want(s.Resolve(ctx, e.probed(s.register(e), ledger.OutcomeCommitted), cid.Hash{}, false), ledger.ErrEntry)
+		s.phase(e, ledger.Open)
+	}
+	e := NewEffect(s.t, "k", ledger.Reconcile)
+	first := s.register(e)
+	stranger := *e
+	stranger.By = sig.NewKey([32]byte{9}, "stranger")
+	s.want(s.Resolve(ctx, stranger.probed(first, ledger.OutcomeCommitted), cid.Hash{}, false), ledger.ErrEntry)
+	s.want(s.Resolve(ctx, e.Resolution(first, ledger.OutcomeCommitted), cid.Hash{}, false), ledger.ErrEntry)
+	s.ok(s.Resolve(ctx, e.probed(first, ledger.OutcomeNotInvoked), cid.Hash{}, false))
+	s.phase(e, ledger.Free)
+	second := s.register(e)
+	s.want(s.Resolve(ctx, e.probed(first, ledger.OutcomeCommitted), cid.Hash{}, false), ledger.ErrEntry)
+	s.ok(s.Resolve(ctx, e.Resolution(second, ledger.OutcomeDoubt), cid.Hash{}, false))
+	s.ok(s.Resolve(ctx, e.probed(second, ledger.OutcomeCommitted), cid.Hash{}, false))
+	s.phase(e, ledger.Settled)
+	s.want(s.Resolve(ctx, e.probed(second, ledger.OutcomeNotInvoked), cid.Hash{}, false), ledger.ErrEntry)
+	s.commit(e.Commit(second, "request", "late"), ledger.Superseded)
+	s.phase(e, ledger.Settled)
+
+	known := NewEffect(s.t, "known", ledger.Reconcile)
+	id := s.register(known)
+	s.ok(s.Resolve(ctx, known.Resolution(id, ledger.OutcomeDoubt), cid.Hash{}, false))
+	s.commit(known.Commit(id, "request", "what the probe gave"), ledger.Applied)
+	s.phase(known, ledger.Committed)
 }
 
 func testDiverge(s suite) {

@@ -111,6 +111,8 @@ func entryRows(now int64, progress func(string, int)) func(rules.Exported) ([]an
 			return nil, fault.New(ledger.ErrCorrupt, "entry %d of the log is missing", count)
 		case e.Kind == ledger.KindRunRecord && e.RunKey.IsZero():
 			return nil, fault.New(ledger.ErrCorrupt, "the run record at entry %d is of no run", e.Index)
+		case e.Key.IsZero() && (e.Kind == ledger.KindRefusal || e.Kind == ledger.KindRingState):
+			return nil, fault.New(ledger.ErrCorrupt, "entry %d, a %s, is kept under nothing", e.Index, e.Kind)
 		}
 		if count++; count%1000 == 0 {
 			progress("copied", int(count))
@@ -183,6 +185,8 @@ func keyOf(e rules.Exported) cid.Hash {
 		return e.Idem
 	case e.Kind == ledger.KindRunRecord:
 		return runKey(e.RunKey)
+	case e.Kind == ledger.KindRefusal, e.Kind == ledger.KindRingState:
+		return e.Key
 	}
 	return sealKey(e.Body)
 }

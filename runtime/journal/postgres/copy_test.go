@@ -13,6 +13,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/journal/rules"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
+	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
 // embedded returns an embedded ledger with something of every kind.
@@ -52,7 +53,40 @@ func embedded(t *testing.T) (*journal.SQLite, *journaltest.Clock) {
 		}
 	}
 	ok(s.Seal(ctx, []byte("seal"), cid.Sum([]byte("1"))))
+	for i, holder := range []string{"ann", "bob"} {
+		x := journaltest.Refusal("cap_missing", "request", cid.Hash{}, int64(i))
+		_, err := s.Refuse(ctx, signed(t, &x), cid.Hash{}, cid.Sum([]byte(holder)))
+		ok(err)
+	}
+	for seq := range uint64(2) {
+		ok(s.SetRing(ctx, signed(t, journaltest.RingState(1, seq, "demo", "a"))))
+	}
 	return s, clock
+}
+
+func signed(t *testing.T, x sig.Object) []byte {
+	t.Helper()
+	raw, _, err := sig.Sign(x, journaltest.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// wantRecordsStand checks that a copy knows which refusals and which state of a
+// ring it has.
+func wantRecordsStand(t *testing.T, s ledger.Store) {
+	t.Helper()
+	x := journaltest.Refusal("cap_missing", "request", cid.Hash{}, 7)
+	for holder, verdict := range map[string]ledger.Verdict{"ann": ledger.Dropped, "bob": ledger.Dropped, "eve": ledger.Applied} {
+		if got, err := s.Refuse(t.Context(), signed(t, &x), cid.Hash{}, cid.Sum([]byte(holder))); err != nil || got != verdict {
+			t.Errorf("a refusal of %s: verdict %d, want %d, %v", holder, got, verdict, err)
+		}
+	}
+	want(t, s.SetRing(t.Context(), signed(t, journaltest.RingState(1, 1, "demo", "b"))), ledger.ErrRingStale)
+	if states, err := s.Rings(t.Context()); err != nil || len(states) != 1 || states[0].Seq != 1 {
+		t.Errorf("rings %v, %v", states, err)
+	}
 }
 
 func TestCopy(t *testing.T) {
@@ -65,7 +99,7 @@ func TestCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (postgres.Copied{Entries: 50, Items: 16, Capabilities: 1, IDs: 30}); n != want {
+	if want := (postgres.Copied{Entries: 54, Items: 16, Capabilities: 1, IDs: 30}); n != want {
 		t.Errorf("copied %+v, want %+v", n, want)
 	}
 	if rec, err := to.FindRun(t.Context(), cid.Sum([]byte("a")), cid.Sum([]byte("h")), "r"); err != nil || string(rec) != "record" {
@@ -94,7 +128,8 @@ func TestCopy(t *testing.T) {
 			t.Errorf("register %d: %v, want %v", i, err, want)
 		}
 	}
-	if n := count(t, to); n != 51 {
+	wantRecordsStand(t, to)
+	if n := count(t, to); n != 56 {
 		t.Errorf("%d entries", n)
 	}
 	_, err = postgres.Copy(t.Context(), from, to, nil)
@@ -144,8 +179,8 @@ func TestCopyFailures(t *testing.T) {
 				e.Body[3] ^= 1
 			}
 			return nil
-		}, postgres.ErrCopy, 50},
-		"another time": {func(e *rules.Exported) error { e.Time++; return nil }, postgres.ErrCopy, 50},
+		}, postgres.ErrCopy, 54},
+		"another time": {func(e *rules.Exported) error { e.Time++; return nil }, postgres.ErrCopy, 54},
 	} {
 		t.Run(name, func(t *testing.T) {
 			to := open(t, fresh(t))

@@ -29,9 +29,11 @@ type signing struct {
 	by      tlog.Signer // nil: nobody signs
 	onFault func(error)
 	pending atomic.Int64 // entries appended since a checkpoint was last tried
+	begun   atomic.Int64 // covers that have begun
 
-	mu   sync.Mutex
-	head logtree.Head // under a checkpoint that it signed or found
+	mu      sync.Mutex
+	head    logtree.Head // under a checkpoint that it signed or found
+	covered int64        // the last cover that was durable, as begun counted it
 }
 
 // appended counts what was appended, and signs where a checkpoint is due. An entry
@@ -40,12 +42,16 @@ func (s *Store) appended(ctx context.Context, due bool) {
 	if n := s.signing.pending.Add(1); s.signing.by == nil || !due && n < maxUncovered {
 		return
 	}
+	before := s.signing.begun.Load()
 	if due {
 		s.signing.mu.Lock()
 	} else if !s.signing.mu.TryLock() {
 		return
 	}
 	defer s.signing.mu.Unlock()
+	if s.signing.covered > before { // by who waited beside this one, and began later
+		return
+	}
 	if err := s.cover(context.WithoutCancel(ctx)); err != nil {
 		s.signing.onFault(err)
 	}
@@ -68,6 +74,7 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 // The numbering is a transaction of its own, since all writers wait for it.
 func (s *Store) cover(ctx context.Context) error {
 	s.signing.pending.Store(0)
+	this := s.signing.begun.Add(1)
 	last, err := s.number(ctx)
 	if err != nil {
 		return err
@@ -94,15 +101,19 @@ func (s *Store) cover(ctx context.Context) error {
 		})
 	})
 	if err == nil {
-		s.signing.head = head
+		s.signing.head, s.signing.covered = head, this
 	}
 	return err
 }
 
-// number gives every entry an index and returns the seq of the last.
+// number gives every entry an index and returns the seq of the last. All writers
+// wait meanwhile, so it waits for no sync: the entries are durable, indexes that a
+// crash takes back are given again as they were, and what is signed over them is
+// durable after them.
 func (s *Store) number(ctx context.Context) (last int64, err error) {
 	err = s.pool.read(ctx, func(conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, "SELECT number($1)", s.locks.barrier()).Scan(&last)
+		var how string
+		return conn.QueryRow(ctx, "SELECT set_config('synchronous_commit', 'off', true), number($1)", s.locks.barrier()).Scan(&how, &last)
 	})
 	return last, err
 }

@@ -130,7 +130,7 @@ func TestCopyKeepsCheckpoints(t *testing.T) {
 	if err := to.Checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := checkpoints(t, to); len(got) < 2 || got[len(got)-1] != 51 || got[len(got)-2] != 50 {
+	if got := checkpoints(t, to); len(got) < 2 || got[len(got)-1] != 55 || got[len(got)-2] != 54 {
 		t.Errorf("checkpoints of sizes %d", got)
 	}
 }

@@ -144,7 +144,7 @@ func (s *Store) write(ctx context.Context, key cid.Hash, rule func(*draft) error
 		return rule(d)
 	})
 	if err == nil && last.kind != 0 {
-		s.appended(ctx, last.kind == ledger.KindRunSeal)
+		s.appended(ctx, last.kind == ledger.KindRunSeal || last.kind == ledger.KindRingState)
 	}
 	return err
 }
@@ -253,6 +253,28 @@ func (s *Store) Seal(ctx context.Context, body []byte, run cid.Hash) error {
 		}
 		return rules.Seal(d, body, run)
 	})
+}
+
+// Refuse implements ledger.Store.
+func (s *Store) Refuse(ctx context.Context, body []byte, run, holder cid.Hash) (verdict ledger.Verdict, err error) {
+	opened, err := rules.OpenRefusal(body, run, holder)
+	if err != nil {
+		return 0, err
+	}
+	err = s.write(ctx, opened.Key, func(d *draft) (err error) {
+		verdict, err = rules.Refuse(d, opened)
+		return err
+	})
+	return verdictOf(verdict, err)
+}
+
+// SetRing implements ledger.Store.
+func (s *Store) SetRing(ctx context.Context, body []byte) error {
+	opened, err := rules.OpenRingState(body)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, opened.Key, func(d *draft) error { return rules.SetRing(d, opened) })
 }
 
 func verdictOf(v ledger.Verdict, err error) (ledger.Verdict, error) {

@@ -181,6 +181,9 @@ func (s *Store) Records(ctx context.Context, f ledger.Filter) iter.Seq2[ledger.R
 
 func (s *Store) records(ctx context.Context, from uint64, f ledger.Filter) iter.Seq2[ledger.Record, error] {
 	return func(yield func(ledger.Record, error) bool) {
+		if some, err := s.some(ctx, f); err == nil && !some {
+			return
+		}
 		last, err := s.number(ctx)
 		after := int64(0)
 		if err == nil && from > 0 {
@@ -207,6 +210,23 @@ func (s *Store) records(ctx context.Context, from uint64, f ledger.Filter) iter.
 			yield(ledger.Record{}, err)
 		}
 	}
+}
+
+// some reports whether there is any entry of a run and some kinds. All writers wait
+// for a numbering: the end of every run asks whether it has a seal, and there is
+// none to number.
+func (s *Store) some(ctx context.Context, f ledger.Filter) (some bool, err error) {
+	if f.Run == nil || len(f.Kinds) == 0 {
+		return true, nil
+	}
+	kinds := make([]int16, len(f.Kinds))
+	for i, k := range f.Kinds {
+		kinds[i] = int16(k)
+	}
+	err = s.pool.read(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM entry WHERE run = $1 AND kind = ANY($2))", f.Run[:], kinds).Scan(&some)
+	})
+	return some, err
 }
 
 func (s *Store) page(ctx context.Context, after, last int64, f ledger.Filter) (page []ledger.Record, next int64, err error) {
@@ -248,6 +268,39 @@ func readPage(ctx context.Context, q queryer, after, last int64, f ledger.Filter
 		}
 	}
 	return page, next, rows.Err()
+}
+
+// selectRings has the constant of the index entry_ring. A seq stands for an index:
+// both are in one order.
+const selectRings = "SELECT seq, kind, key, run, time, body FROM entry WHERE kind = 8 ORDER BY seq"
+
+// Rings implements ledger.Store.
+func (s *Store) Rings(ctx context.Context) (states []ledger.RingState, err error) {
+	err = s.pool.read(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, selectRings)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		var records []ledger.Record
+		for rows.Next() {
+			var e stored
+			if err := rows.Scan(&e.seq, &e.kind, &e.key, &e.run, &e.time, &e.body); err != nil {
+				return err
+			}
+			rec, err := e.record(uint64(e.seq))
+			if err != nil {
+				return err
+			}
+			records = append(records, rec)
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		states, err = rules.Rings(records)
+		return err
+	})
+	return states, err
 }
 
 // closedError is what an operation on a closed store gets.

@@ -11,6 +11,7 @@ import (
 type Exported struct {
 	ledger.Record
 	RunKey cid.Hash // of a run record: what it is found by; see RunKey
+	Key    cid.Hash // of a refusal and a ring state: what it is kept under
 	Lease  int64    // of a register: for how many microseconds its lease still stands; 0: it is over
 	Kept   []byte   // the bytes of its items, one after the other
 }

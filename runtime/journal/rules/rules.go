@@ -173,8 +173,9 @@ func Charges(spend []ledger.Spend) []Charge {
 			i = len(all)
 			all = append(all, Charge{CapID: s.CapID, Limit: math.MaxInt64})
 		}
-		all[i].Count++
-		all[i].Limit = min(all[i].Limit, int64(s.Max)-int64(all[i].Count))
+		n := uint64(all[i].Count) + uint64(max(s.N, 1))
+		all[i].Limit = min(all[i].Limit, int64(s.Max)-int64(n)) // below 0 before Count is cut off
+		all[i].Count = uint32(min(n, math.MaxUint32))
 	}
 	return all
 }
@@ -326,6 +327,15 @@ func Diverge(t Tx, body []byte, run cid.Hash) (ledger.Verdict, error) {
 // Seal keeps the seal as an object too, so that its CID finds it.
 func Seal(t Tx, body []byte, run cid.Hash) error {
 	return t.Add(ledger.Record{Kind: ledger.KindRunSeal, Run: run, Body: body}, Kept{cid.Sum(body), false, body})
+}
+
+// Public is an entry as a Store gives it out. What refusals and ring states stand
+// under is no idempotency id, and a matter of the journal.
+func Public(rec ledger.Record) ledger.Record {
+	if rec.Kind > ledger.KindResolution {
+		rec.Idem = cid.Hash{}
+	}
+	return rec
 }
 
 // Matches reports whether rec passes f.

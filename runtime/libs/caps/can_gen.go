@@ -821,3 +821,66 @@ func (x *Revocations) ReadCAN(r *can.Reader) {
 func (x *Revocations) Seal() sig.Seal {
 	return sig.Seal{IDField: 1, ID: &x.ID, Signer: &x.Issuer, SigField: 8, Signature: &x.Signature}
 }
+
+// RegistryRequest is the closed struct RegistryRequest of RFC-MYTHOS-0002.
+type RegistryRequest struct {
+	ID        cid.Hash      // 1
+	Audience  string        // 3
+	Method    string        // 4
+	Path      string        // 5
+	BodyHash  cid.Hash      // 6
+	Time      int64         // 7
+	Signer    sig.AgentID   // 8
+	Signature sig.Signature // 9
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *RegistryRequest) AppendCAN(b []byte) []byte {
+	b = append(b, "\x08\x09\x03\x01"...)
+	b = x.ID.AppendCAN(b)
+	b = append(b, "\x03\x02\x06\x17\x6d\x79\x74\x68\x6f\x73\x2e\x72\x65\x67\x69\x73\x74\x72\x79\x2e\x72\x65\x71\x75\x65\x73\x74\x03\x03"...)
+	b = can.AppendText(b, x.Audience)
+	b = append(b, "\x03\x04"...)
+	b = can.AppendText(b, x.Method)
+	b = append(b, "\x03\x05"...)
+	b = can.AppendText(b, x.Path)
+	b = append(b, "\x03\x06"...)
+	b = x.BodyHash.AppendCAN(b)
+	b = append(b, "\x03\x07"...)
+	b = can.AppendInt(b, x.Time)
+	b = append(b, "\x03\x08"...)
+	b = x.Signer.AppendCAN(b)
+	b = append(b, "\x03\x09"...)
+	b = x.Signature.AppendCAN(b)
+	return b
+}
+
+// ReadCAN reads x, refusing unknown fields. BYTES alias the input.
+func (x *RegistryRequest) ReadCAN(r *can.Reader) {
+	*x = RegistryRequest{}
+	s := r.Struct()
+	s.Exact(1)
+	x.ID.ReadCAN(r)
+	s.Exact(2)
+	r.Schema("mythos.registry.request")
+	s.Exact(3)
+	x.Audience = r.Text()
+	s.Exact(4)
+	x.Method = r.Text()
+	s.Exact(5)
+	x.Path = r.Text()
+	s.Exact(6)
+	x.BodyHash.ReadCAN(r)
+	s.Exact(7)
+	x.Time = r.Int()
+	s.Exact(8)
+	x.Signer.ReadCAN(r)
+	s.Exact(9)
+	x.Signature.ReadCAN(r)
+	s.Close()
+}
+
+// Seal tells where x keeps its id, signature and signer.
+func (x *RegistryRequest) Seal() sig.Seal {
+	return sig.Seal{IDField: 1, ID: &x.ID, Signer: &x.Signer, SigField: 9, Signature: &x.Signature}
+}

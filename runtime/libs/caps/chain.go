@@ -17,7 +17,9 @@ import (
 type Chain struct {
 	raw      []byte
 	links    []link
-	pointers []string // of every arg constraint in the chain
+	ids      []cid.Hash // of the links
+	demands  bool       // a link counts only with a fresh revocation list
+	pointers [][]string // of the arg constraints in the chain, each once, as tokens
 }
 
 // link is one capability of a chain.
@@ -63,17 +65,35 @@ func DecodeProof(raw []byte) (*Chain, error) {
 	if err := r.Done(); err != nil {
 		return nil, about("the proof", err)
 	}
+	c.ids = make([]cid.Hash, n)
+	places := map[string]int{}
 	for i, item := range items {
 		if err := c.links[i].decode(item); err != nil {
 			return nil, about(fmt.Sprintf("link %d", i), err)
 		}
-		for _, x := range c.links[i].scope.constraints {
-			if x.isArg {
-				c.pointers = append(c.pointers, x.pointer)
-			}
-		}
+		c.ids[i] = c.links[i].id
+		c.demands = c.demands || c.links[i].cap.RevocationRequired
+		c.place(c.links[i].scope.constraints, places)
 	}
 	return c, nil
+}
+
+// place gives every pointer of the chain one place among the values that are looked up
+// for a call, however many constraints share it.
+func (c *Chain) place(list constraints, places map[string]int) {
+	for i := range list {
+		x := &list[i]
+		if !x.isArg {
+			continue
+		}
+		at, ok := places[x.pointer]
+		if !ok {
+			at = len(c.pointers)
+			places[x.pointer] = at
+			c.pointers = append(c.pointers, x.tokens)
+		}
+		x.place = at
+	}
 }
 
 func (l *link) decode(raw []byte) error {
@@ -107,14 +127,8 @@ func (c *Chain) Leaf() Capability { return c.leaf().cap }
 // LeafID returns the cap_id of the leaf, recomputed from its bytes.
 func (c *Chain) LeafID() cid.Hash { return c.leaf().id }
 
-// CapIDs returns the cap_id of every link, root first.
-func (c *Chain) CapIDs() []cid.Hash {
-	ids := make([]cid.Hash, len(c.links))
-	for i := range c.links {
-		ids[i] = c.links[i].id
-	}
-	return ids
-}
+// CapIDs returns the cap_id of every link, root first; they must not be written to.
+func (c *Chain) CapIDs() []cid.Hash { return c.ids[:len(c.ids):len(c.ids)] }
 
 // Root returns the issuer of the root: the authority, if it is trusted.
 func (c *Chain) Root() sig.AgentID { return c.links[0].cap.Issuer }
@@ -125,6 +139,18 @@ func (c *Chain) Holder() sig.AgentID { return c.leaf().cap.Issuer }
 
 // Kind returns the kind of the leaf's scope.
 func (c *Chain) Kind() uint8 { return c.leaf().cap.Scope.Kind }
+
+// Constrains reports whether a link has a constraint under a key.
+func (c *Chain) Constrains(key string) bool {
+	for i := range c.links {
+		for _, x := range c.links[i].scope.constraints {
+			if x.key == key {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // Raw returns the canonical bytes of the proof; they must not be written to.
 func (c *Chain) Raw() []byte { return c.raw }

@@ -58,6 +58,8 @@ type constraint struct {
 	op      string   // a key of its own, or the operator of an arg
 	isArg   bool     // op is one of the operators
 	pointer string   // of an arg
+	tokens  []string // of the pointer
+	place   int      // of the pointer among those of the chain
 	hash    cid.Hash // of package, module, request_hash, ledger
 	ring    uint8    // of ring_max
 	value   []byte   // of an arg: one canonical value
@@ -122,7 +124,8 @@ func parseArg(key, text string) (constraint, string) {
 		return c, "the vocabulary has no such key"
 	}
 	c.pointer, c.op = rest[:colon], rest[colon+1:]
-	if _, ok := splitPointer(c.pointer); !ok {
+	var ok bool
+	if c.tokens, ok = splitPointer(c.pointer); !ok {
 		return c, "the vocabulary has no such key: arg is followed by a JSON pointer"
 	}
 	raw, err := hex.DecodeString(text)
@@ -160,9 +163,9 @@ func (c *constraint) badOperand() string {
 	return ""
 }
 
-// holds reports why c denies the call; found maps pointers to the values that
-// the payload has there.
-func (c *constraint) holds(call *Call, found map[string][]byte) string {
+// holds reports why c denies the call; found holds the values that the payload has
+// at the pointers of the chain, nil where it has none.
+func (c *constraint) holds(call *Call, found [][]byte) string {
 	switch c.key {
 	case ConstraintPackage:
 		return unequal("the package is", c.hash, call.Package)
@@ -178,14 +181,28 @@ func (c *constraint) holds(call *Call, found map[string][]byte) string {
 	case ConstraintRingMax:
 		return above("ring", c.ring, call.Ring)
 	}
-	v := found[c.pointer]
+	var v []byte
+	if c.place < len(found) {
+		v = found[c.place]
+	}
 	switch {
 	case v == nil:
 		return "the request has no one value there"
 	case !c.admits(v):
-		return fmt.Sprintf("%s does not hold for the request's value", c.op)
+		return "the request has " + describe(v) + " there"
 	}
 	return ""
+}
+
+// describe says what a canonical value is: integers in full, of anything else no more
+// than the type, because a refusal may be shown to others than who asked.
+func describe(v []byte) string {
+	if _, _, ok := integer(v); ok {
+		if text, err := can.AppendJSON(nil, v); err == nil {
+			return string(text)
+		}
+	}
+	return "another value of type " + can.TagName(v[0])
 }
 
 // admits reports whether the operator of an arg holds for the canonical value v.
@@ -207,6 +224,24 @@ func (c *constraint) admits(v []byte) bool {
 	return false
 }
 
+// String renders c for people.
+func (c *constraint) String() string {
+	switch {
+	case c.isArg:
+		return FormatConstraint(c.key, hex.EncodeToString(c.value))
+	case c.key == ConstraintRingMax:
+		return fmt.Sprintf("%s=%d", c.key, c.ring)
+	case c.key == ConstraintLedger:
+		return c.key + "=" + c.hash.Hex()
+	}
+	return c.key + "=" + c.hash.String()
+}
+
+// broken is the breach of a constraint that can be read.
+func (c *constraint) broken(why string) *breach {
+	return &breach{ErrConstraint, c.key, "constraint " + c.String() + ": " + why}
+}
+
 // within reports why child is no subset of parent: a key that was dropped, or
 // one that was loosened. New keys are allowed, they only restrict.
 func (child constraints) within(parent constraints) *breach {
@@ -214,10 +249,10 @@ func (child constraints) within(parent constraints) *breach {
 		p := &parent[i]
 		at, ok := slices.BinarySearchFunc(child, p.key, func(c constraint, key string) int { return cmp.Compare(c.key, key) })
 		if !ok {
-			return unmet(p.key, "it was dropped")
+			return p.broken("it was dropped")
 		}
 		if !child[at].tighter(p) {
-			return unmet(p.key, "it was loosened")
+			return p.broken("it was loosened to " + child[at].String())
 		}
 	}
 	return nil

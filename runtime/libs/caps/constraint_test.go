@@ -246,7 +246,7 @@ func TestArg(t *testing.T) {
 // Many pointers into one payload, shared prefixes, one walk.
 func TestResolve(t *testing.T) {
 	raw := value(list{list{uint64(0), uint64(1)}, pairs{uint64(7), "n", "7", "t", "a", pairs{"b", "deep"}}})
-	got := resolve(raw, []string{"", "/0", "/0/1", "/0/1", "/1/a/b", "/1/a", "/1/7", "/2", "/0/1/x", "bad"})
+	got := resolveAll(raw, []string{"", "/0", "/0/1", "/0/1", "/1/a/b", "/1/a", "/1/7", "/2", "/0/1/x", "/3", "/4", "/5"})
 	want := map[string][]byte{
 		"": raw, "/0": value(list{uint64(0), uint64(1)}), "/0/1": value(uint64(1)),
 		"/1/a/b": value("deep"), "/1/a": value(pairs{"b", "deep"}),
@@ -254,7 +254,23 @@ func TestResolve(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if got := resolve(append(raw, 0), []string{"/0"}); got != nil {
+	if got := resolve(append(raw, 0), [][]string{{"0"}}); got != nil {
 		t.Errorf("a payload with bytes behind resolves to %v", got)
 	}
+}
+
+// resolveAll is resolve by pointers as text; what is missing is left out.
+func resolveAll(payload []byte, pointers []string) map[string][]byte {
+	var tokens [][]string
+	for _, p := range pointers {
+		t, _ := splitPointer(p)
+		tokens = append(tokens, t)
+	}
+	out := map[string][]byte{}
+	for i, v := range resolve(payload, tokens) {
+		if v != nil {
+			out[pointers[i]] = v
+		}
+	}
+	return out
 }

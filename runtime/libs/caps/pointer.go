@@ -1,6 +1,7 @@
 package caps
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mythos-run/mythos/runtime/libs/can"
@@ -16,6 +17,9 @@ func splitPointer(p string) ([]string, bool) {
 	}
 	tokens := strings.Split(p[1:], "/")
 	for i, t := range tokens {
+		if !strings.Contains(t, "~") {
+			continue
+		}
 		plain := strings.NewReplacer("~0", "", "~1", "").Replace(t)
 		if strings.Contains(plain, "~") {
 			return nil, false
@@ -32,30 +36,27 @@ type probe struct {
 	denied bool   // a MAP on the way has the token as TEXT and as UVARINT
 }
 
-// resolve returns the canonical values that the payload has at the pointers;
-// what is missing or ambiguous is left out. It walks the payload once, however
-// many pointers there are, because both come from outside.
-func resolve(payload []byte, pointers []string) map[string][]byte {
-	probes := make(map[string]*probe, len(pointers))
-	var all []*probe
-	for _, p := range pointers {
-		if tokens, ok := splitPointer(p); ok && probes[p] == nil {
-			probes[p] = &probe{tokens: tokens}
-			all = append(all, probes[p])
-		}
-	}
-	if len(all) == 0 {
+// resolve returns the canonical values that the payload has at the pointers, nil
+// for what is missing or ambiguous. It walks the payload once, however many pointers
+// there are, because both come from outside.
+func resolve(payload []byte, pointers [][]string) [][]byte {
+	if len(pointers) == 0 {
 		return nil
+	}
+	probes, all := make([]probe, len(pointers)), make([]*probe, len(pointers))
+	for i, tokens := range pointers {
+		probes[i].tokens = tokens
+		all[i] = &probes[i]
 	}
 	w := walker{payload: payload, r: can.NewReader(payload)}
 	w.walk(all, 0)
 	if w.r.Done() != nil {
 		return nil
 	}
-	found := make(map[string][]byte, len(probes))
-	for p, x := range probes {
-		if x.value != nil && !x.denied {
-			found[p] = x.value
+	found := make([][]byte, len(probes))
+	for i := range probes {
+		if !probes[i].denied {
+			found[i] = probes[i].value
 		}
 	}
 	return found
@@ -68,18 +69,20 @@ type walker struct {
 
 // branch is the probes that take the same way out of a container.
 type branch struct {
-	probes []*probe
-	taken  bool
+	token    string
+	number   uint64 // that the token is, if isNumber
+	isNumber bool
+	probes   []*probe
+	taken    bool
 }
 
 // walk reads one value that the first used tokens of every probe lead to.
 func (w *walker) walk(probes []*probe, used int) {
 	start := w.r.Pos()
-	var deeper []*probe
-	for _, p := range probes {
-		if len(p.tokens) > used {
-			deeper = append(deeper, p)
-		}
+	deeper := probes
+	if !allDeeper(probes, used) {
+		deeper = slices.Clone(probes)
+		deeper = slices.DeleteFunc(deeper, func(p *probe) bool { return len(p.tokens) == used })
 	}
 	tag, _ := w.r.Kind()
 	switch {
@@ -97,17 +100,27 @@ func (w *walker) walk(probes []*probe, used int) {
 	}
 }
 
+func allDeeper(probes []*probe, used int) bool {
+	for _, p := range probes {
+		if len(p.tokens) == used {
+			return false
+		}
+	}
+	return true
+}
+
 func (w *walker) walkMap(probes []*probe, used int) {
-	texts, numbers := branches(probes, used)
+	var f fork
+	f.split(probes, used)
 	var keys can.Keys
 	for n := w.r.MapHead(); n > 0 && w.r.OK(); n-- {
 		at := w.r.Pos()
 		var b *branch
 		switch tag, _ := w.r.Kind(); tag {
 		case can.Text:
-			b = texts[w.r.Text()]
+			b = f.text(w.r.Text())
 		case can.Uint:
-			b = numbers[w.r.Uint()]
+			b = f.number(w.r.Uint())
 		default:
 			w.r.Skip()
 		}
@@ -118,31 +131,89 @@ func (w *walker) walkMap(probes []*probe, used int) {
 }
 
 func (w *walker) walkList(probes []*probe, used int) {
-	_, numbers := branches(probes, used)
+	var f fork
+	f.split(probes, used)
 	n := uint64(w.r.List())
 	for i := uint64(0); i < n && w.r.OK(); i++ {
-		w.take(numbers[i], used)
+		w.take(f.number(i), used)
 	}
 	w.r.EndList()
 }
 
-// branches groups probes by their next token: under its text, and under the
-// number that it is in canonical decimal.
-func branches(probes []*probe, used int) (texts map[string]*branch, numbers map[uint64]*branch) {
-	texts, numbers = map[string]*branch{}, map[uint64]*branch{}
+// fork groups probes by their next token: under its text, and under the number that
+// it is in canonical decimal. A few branches are looked through one by one; only more
+// of them are worth maps.
+type fork struct {
+	few     [4]branch
+	n       int
+	texts   map[string]*branch
+	numbers map[uint64]*branch
+}
+
+func (f *fork) split(probes []*probe, used int) {
 	for _, p := range probes {
 		token := p.tokens[used]
-		b := texts[token]
+		b := f.text(token)
 		if b == nil {
-			b = &branch{}
-			texts[token] = b
-			if n, ok := decimal(token); ok {
-				numbers[n] = b
-			}
+			b = f.add(token)
 		}
 		b.probes = append(b.probes, p)
 	}
-	return texts, numbers
+}
+
+// add makes the branch of a token that has none yet.
+func (f *fork) add(token string) *branch {
+	b := branch{token: token}
+	if token != "" && token[0] >= '0' && token[0] <= '9' {
+		b.number, b.isNumber = decimal(token)
+	}
+	if f.n < len(f.few) && f.texts == nil {
+		f.few[f.n] = b
+		f.n++
+		return &f.few[f.n-1]
+	}
+	if f.texts == nil {
+		f.texts, f.numbers = map[string]*branch{}, map[uint64]*branch{}
+		for i := range f.few {
+			f.file(&f.few[i])
+		}
+	}
+	return f.file(&b)
+}
+
+// file puts a branch into the maps.
+func (f *fork) file(b *branch) *branch {
+	f.texts[b.token] = b
+	if b.isNumber {
+		f.numbers[b.number] = b
+	}
+	return b
+}
+
+// text returns the branch of a token, nil if there is none.
+func (f *fork) text(token string) *branch {
+	if f.texts != nil {
+		return f.texts[token]
+	}
+	for i := range f.n {
+		if f.few[i].token == token {
+			return &f.few[i]
+		}
+	}
+	return nil
+}
+
+// number returns the branch of a token that is this number, nil if there is none.
+func (f *fork) number(n uint64) *branch {
+	if f.texts != nil {
+		return f.numbers[n]
+	}
+	for i := range f.n {
+		if f.few[i].isNumber && f.few[i].number == n {
+			return &f.few[i]
+		}
+	}
+	return nil
 }
 
 // take reads the next value, for the probes of b if there are any. A branch

@@ -23,8 +23,9 @@ const (
 // RevocationList is an opened list: its form, its rules and its issuer's
 // signature hold. It is immutable and safe for concurrent use.
 type RevocationList struct {
-	list Revocations
-	id   cid.Hash
+	list   Revocations
+	id     cid.Hash
+	issuer cid.Hash // key id
 }
 
 // Mark says which list of an issuer is known.
@@ -56,6 +57,7 @@ func OpenRevocations(raw []byte) (*RevocationList, error) {
 	if l.id, err = sig.Open(raw, &l.list); err != nil {
 		return nil, about("the revocation list", err)
 	}
+	l.issuer = l.list.Issuer.KeyID()
 	return l, l.list.check()
 }
 
@@ -79,6 +81,13 @@ func (l *RevocationList) Issuer() sig.AgentID { return l.list.Issuer }
 
 // Mark returns which list it is.
 func (l *RevocationList) Mark() Mark { return Mark{l.list.Seq, l.id} }
+
+// Window returns when it was issued and when the next one is due, in microseconds
+// since the Unix epoch.
+func (l *RevocationList) Window() (issued, nextUpdate int64) { return l.list.Issued, l.list.NextUpdate }
+
+// Revoked returns the revoked cap_ids, ascending; they must not be written to.
+func (l *RevocationList) Revoked() []cid.Hash { return l.list.Revoked }
 
 // Follows checks the list against the last one of its issuer that was accepted,
 // nil if there was none. The same list again is accepted; a lower seq, and
@@ -118,6 +127,9 @@ type ListUse struct {
 // that demands a fresh list of its issuer has one, and whether the issuer of it
 // or of a link above it has revoked it.
 func (c *Chain) checkRevocation(u Use) ([]ListUse, *Denial) {
+	if u.Revocations == nil && !c.demands {
+		return nil, nil
+	}
 	var used []ListUse
 	lists := make([]*RevocationList, len(c.links))
 	for i := range c.links {
@@ -129,7 +141,7 @@ func (c *Chain) checkRevocation(u Use) ([]ListUse, *Denial) {
 			lists[i] = nil // somebody else's word
 		}
 		if lists[i] != nil {
-			use := ListUse{l.cap.Issuer.KeyID(), lists[i].Mark()}
+			use := ListUse{lists[i].issuer, lists[i].Mark()}
 			if !slices.Contains(used, use) {
 				used = append(used, use)
 			}

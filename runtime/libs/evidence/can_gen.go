@@ -29,6 +29,7 @@ type EffectEvidence struct {
 	Transcript    *cid.Hash  // 18
 	Interpreter   *cid.Hash  // 19
 	Stderr        *cid.Hash  // 20
+	Probe         *cid.Hash  // 22
 }
 
 // AppendCAN appends the canonical bytes of x.
@@ -56,6 +57,9 @@ func (x *EffectEvidence) AppendCAN(b []byte) []byte {
 		n++
 	}
 	if x.Stderr != nil {
+		n++
+	}
+	if x.Probe != nil {
 		n++
 	}
 	b = can.AppendMap(b, n)
@@ -115,6 +119,10 @@ func (x *EffectEvidence) AppendCAN(b []byte) []byte {
 	if x.Stderr != nil {
 		b = append(b, "\x03\x14"...)
 		b = x.Stderr.AppendCAN(b)
+	}
+	if x.Probe != nil {
+		b = append(b, "\x03\x16"...)
+		b = x.Probe.AppendCAN(b)
 	}
 	return b
 }
@@ -187,6 +195,10 @@ func (x *EffectEvidence) ReadCAN(r *can.Reader) {
 	if s.Has(20) {
 		x.Stderr = new(cid.Hash)
 		x.Stderr.ReadCAN(r)
+	}
+	if s.Has(22) {
+		x.Probe = new(cid.Hash)
+		x.Probe.ReadCAN(r)
 	}
 	s.End()
 }

@@ -536,6 +536,102 @@ func (x *Refusal) Seal() sig.Seal {
 	return sig.Seal{IDField: 1, ID: &x.ID, Signer: &x.Signer, SigField: 12, Signature: &x.Signature}
 }
 
+// RingState is the closed struct RingState of RFC-MYTHOS-0002.
+type RingState struct {
+	ID                cid.Hash      // 1
+	Ring              uint8         // 3
+	Seq               uint64        // 4
+	Name              string        // 5
+	PackageID         *cid.Hash     // 6
+	RollbackPackageID *cid.Hash     // 7
+	PromotionID       *cid.Hash     // 8
+	Signer            sig.AgentID   // 9
+	Time              int64         // 10
+	Signature         sig.Signature // 11
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *RingState) AppendCAN(b []byte) []byte {
+	n := 8
+	if x.PackageID != nil {
+		n++
+	}
+	if x.RollbackPackageID != nil {
+		n++
+	}
+	if x.PromotionID != nil {
+		n++
+	}
+	b = can.AppendMap(b, n)
+	b = append(b, "\x03\x01"...)
+	b = x.ID.AppendCAN(b)
+	b = append(b, "\x03\x02\x06\x11\x6d\x79\x74\x68\x6f\x73\x2e\x72\x69\x6e\x67\x2e\x73\x74\x61\x74\x65\x03\x03"...)
+	b = can.AppendUint(b, uint64(x.Ring))
+	b = append(b, "\x03\x04"...)
+	b = can.AppendUint(b, x.Seq)
+	b = append(b, "\x03\x05"...)
+	b = can.AppendText(b, x.Name)
+	if x.PackageID != nil {
+		b = append(b, "\x03\x06"...)
+		b = x.PackageID.AppendCAN(b)
+	}
+	if x.RollbackPackageID != nil {
+		b = append(b, "\x03\x07"...)
+		b = x.RollbackPackageID.AppendCAN(b)
+	}
+	if x.PromotionID != nil {
+		b = append(b, "\x03\x08"...)
+		b = x.PromotionID.AppendCAN(b)
+	}
+	b = append(b, "\x03\x09"...)
+	b = x.Signer.AppendCAN(b)
+	b = append(b, "\x03\x0a"...)
+	b = can.AppendInt(b, x.Time)
+	b = append(b, "\x03\x0b"...)
+	b = x.Signature.AppendCAN(b)
+	return b
+}
+
+// ReadCAN reads x, refusing unknown fields. BYTES alias the input.
+func (x *RingState) ReadCAN(r *can.Reader) {
+	*x = RingState{}
+	s := r.Struct()
+	s.Exact(1)
+	x.ID.ReadCAN(r)
+	s.Exact(2)
+	r.Schema("mythos.ring.state")
+	s.Exact(3)
+	x.Ring = uint8(r.UintMax(1<<8 - 1))
+	s.Exact(4)
+	x.Seq = r.Uint()
+	s.Exact(5)
+	x.Name = r.Text()
+	if s.Maybe(6) {
+		x.PackageID = new(cid.Hash)
+		x.PackageID.ReadCAN(r)
+	}
+	if s.Maybe(7) {
+		x.RollbackPackageID = new(cid.Hash)
+		x.RollbackPackageID.ReadCAN(r)
+	}
+	if s.Maybe(8) {
+		x.PromotionID = new(cid.Hash)
+		x.PromotionID.ReadCAN(r)
+	}
+	s.Exact(9)
+	x.Signer.ReadCAN(r)
+	s.Exact(10)
+	x.Time = r.Int()
+	s.Exact(11)
+	x.Signature.ReadCAN(r)
+	s.Close()
+}
+
+// Seal tells where x keeps its id, signature and signer.
+func (x *RingState) Seal() sig.Seal {
+	return sig.Seal{IDField: 1, ID: &x.ID, Signer: &x.Signer, SigField: 11, Signature: &x.Signature}
+}
+
 // Entry is the struct LedgerEntry of RFC-MYTHOS-0002.
 type Entry struct {
 	Index uint64 // 2

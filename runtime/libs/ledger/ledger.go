@@ -88,6 +88,7 @@ const (
 const (
 	OriginExplicit = 1
 	OriginDerived  = 2
+	OriginProbe    = 3
 )
 
 // IdemID returns the idempotency id of a tool and a canonical key:
@@ -110,6 +111,13 @@ func ExplicitKey(authority, holder cid.Hash, key []byte) ([]byte, error) {
 func (x DerivedKey) IdempotencyKey(authority, holder cid.Hash) []byte {
 	sum := cid.Sum(x.AppendCAN(nil))
 	k := IdempotencyKey{Authority: authority, Key: sum[:], Holder: holder, Origin: OriginDerived}
+	return k.AppendCAN(nil)
+}
+
+// ProbeKey returns the canonical idempotency key of the probe that asks what
+// became of a register (RFC-MYTHOS-0005 §5).
+func ProbeKey(authority, holder, register cid.Hash) []byte {
+	k := IdempotencyKey{Authority: authority, Key: register[:], Holder: holder, Origin: OriginProbe}
 	return k.AppendCAN(nil)
 }
 

@@ -192,10 +192,10 @@ func (s *State) AddDivergence(x Divergence) (Verdict, error) {
 }
 
 // AddResolution applies an opened resolution. byOperator reports whether its
-// signer holds that role; an owner may only resolve its own latest register, as
-// not invoked or in doubt.
+// signer holds that role; an owner may only resolve its own latest register: as
+// not invoked or in doubt, and as committed if a probe showed it.
 func (s *State) AddResolution(x Resolution, byOperator bool) error {
-	owner := x.Signer.Equal(s.Owner) && x.Outcome != OutcomeCommitted
+	owner := x.Signer.Equal(s.Owner) && (x.Outcome != OutcomeCommitted || s.probed(x))
 	switch {
 	case s.Phase == Absent || s.Phase == Committed || s.Phase == Settled:
 		return fault.New(ErrEntry, "a resolution of an id that is %s", s.Phase)
@@ -225,6 +225,17 @@ func (s *State) AddResolution(x Resolution, byOperator bool) error {
 		s.Phase = Doubt
 	}
 	return nil
+}
+
+// probed reports whether x names the receipt of a probe, and the register's class
+// has one. Whether it is that receipt only a reader of receipts can tell.
+func (s *State) probed(x Resolution) bool { return s.Retry == Reconcile && x.ReceiptID != nil }
+
+// Probe reports whether an id that Decide refuses as in doubt is to be decided by a
+// probe: the class that the latest register recorded and the one of the module at
+// hand are both reconcile.
+func (s *State) Probe(retry Retry) bool {
+	return (s.Phase == Open || s.Phase == Doubt) && s.Retry == Reconcile && retry == Reconcile
 }
 
 // Decision is what a new call of an id may do (RFC-MYTHOS-0005 §3).

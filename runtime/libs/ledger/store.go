@@ -26,7 +26,8 @@ type Item struct {
 // Spend is one link of a capability chain to be charged.
 type Spend struct {
 	CapID cid.Hash
-	Max   uint32 // max_calls of that link
+	Max   uint32 // max_calls of that link, or the count of another kind
+	N     uint32 // how many it is charged; 0 means 1
 }
 
 // Registration is a register with what must happen in its transaction.
@@ -98,6 +99,15 @@ type Store interface {
 	Diverge(ctx context.Context, body []byte, run cid.Hash) (Verdict, error)
 	// Seal appends a run seal.
 	Seal(ctx context.Context, body []byte, run cid.Hash) error
+	// Refuse appends a refusal of what holder asked for, unless one of the same
+	// RefusalKey is there: then it is Dropped. holder is zero where it is not known.
+	Refuse(ctx context.Context, body []byte, run, holder cid.Hash) (Verdict, error)
+	// SetRing appends a ring state, or fails with ErrRingStale if its seq is not above
+	// that of the state that stands.
+	SetRing(ctx context.Context, body []byte) error
+	// Rings returns the state that stands of each ring and name, by ring and then by
+	// name, verified against the signers that they name.
+	Rings(ctx context.Context) ([]RingState, error)
 	// Object returns an item by CID, or an error with code ledger_item_not_found.
 	Object(ctx context.Context, id cid.Hash) ([]byte, error)
 	// Receipt returns a receipt by its receipt id, or an error with code

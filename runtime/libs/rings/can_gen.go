@@ -173,3 +173,75 @@ func (x *Claim) ReadCAN(r *can.Reader) {
 	}
 	s.Close()
 }
+
+// Promotion is the closed struct PromotionRecord of RFC-MYTHOS-0002.
+type Promotion struct {
+	PromotionID      cid.Hash      // 1
+	ModelID          cid.Hash      // 2
+	RingID           uint8         // 3
+	PolicyID         cid.Hash      // 4
+	EvalAttestations []cid.Hash    // 5
+	Signer           sig.AgentID   // 6
+	TimeObserved     int64         // 7
+	Signature        sig.Signature // 8
+}
+
+// AppendCAN appends the canonical bytes of x.
+func (x *Promotion) AppendCAN(b []byte) []byte {
+	b = append(b, "\x08\x08\x03\x01"...)
+	b = x.PromotionID.AppendCAN(b)
+	b = append(b, "\x03\x02"...)
+	b = x.ModelID.AppendCAN(b)
+	b = append(b, "\x03\x03"...)
+	b = can.AppendUint(b, uint64(x.RingID))
+	b = append(b, "\x03\x04"...)
+	b = x.PolicyID.AppendCAN(b)
+	b = append(b, "\x03\x05"...)
+	b = can.AppendList(b, len(x.EvalAttestations))
+	for i := range x.EvalAttestations {
+		b = x.EvalAttestations[i].AppendCAN(b)
+	}
+	b = append(b, "\x03\x06"...)
+	b = x.Signer.AppendCAN(b)
+	b = append(b, "\x03\x07"...)
+	b = can.AppendInt(b, x.TimeObserved)
+	b = append(b, "\x03\x08"...)
+	b = x.Signature.AppendCAN(b)
+	return b
+}
+
+// ReadCAN reads x, refusing unknown fields. BYTES alias the input.
+func (x *Promotion) ReadCAN(r *can.Reader) {
+	*x = Promotion{}
+	s := r.Struct()
+	s.Exact(1)
+	x.PromotionID.ReadCAN(r)
+	s.Exact(2)
+	x.ModelID.ReadCAN(r)
+	s.Exact(3)
+	x.RingID = uint8(r.UintMax(1<<8 - 1))
+	s.Exact(4)
+	x.PolicyID.ReadCAN(r)
+	s.Exact(5)
+	{
+		n := r.List()
+		x.EvalAttestations = make([]cid.Hash, 0, r.Room(n, 42))
+		for ; n > 0 && r.OK(); n-- {
+			x.EvalAttestations = append(x.EvalAttestations, cid.Hash{})
+			x.EvalAttestations[len(x.EvalAttestations)-1].ReadCAN(r)
+		}
+		r.EndList()
+	}
+	s.Exact(6)
+	x.Signer.ReadCAN(r)
+	s.Exact(7)
+	x.TimeObserved = r.Int()
+	s.Exact(8)
+	x.Signature.ReadCAN(r)
+	s.Close()
+}
+
+// Seal tells where x keeps its id, signature and signer.
+func (x *Promotion) Seal() sig.Seal {
+	return sig.Seal{IDField: 1, ID: &x.PromotionID, Signer: &x.Signer, SigField: 8, Signature: &x.Signature}
+}

@@ -1,5 +1,6 @@
-// Package rings holds ring policies (RFC-MYTHOS-0008 §10). A ring is a level of
-// consequence; the node's RingPolicy for it says what may run there:
+// Package rings holds ring policies (RFC-MYTHOS-0008 §10), and the rules by which
+// attestations and promotions bring a package into a ring (RFC-MYTHOS-0010). A ring
+// is a level of consequence; the node's RingPolicy for it says what may run there:
 //
 //	1 policy_id      2 schema "mythos.ring.policy"   3 ring   4 version, rising
 //	5 module_kinds   ascending       6 cap_kinds     ascending
@@ -7,8 +8,9 @@
 //	11 signer        12 time         13 signature
 //
 // A package only says what it wants; each Admit method compares one want with
-// the policy and refuses, never clamps. Open proves who signed a policy;
-// whether that signer may is for the trust file to say.
+// the policy and refuses, never clamps. Count holds attestations against a claim,
+// AdmitState what the ledger says about a name. Open proves who signed a policy;
+// whether that signer may is for the trust file to say, and the caller.
 package rings
 
 import (
@@ -17,6 +19,7 @@ import (
 
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ir"
+	"github.com/mythos-run/mythos/runtime/libs/receipt"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
@@ -24,7 +27,7 @@ import (
 const (
 	ErrPolicy       fault.Code = "ring_policy_invalid"   // a policy that breaks its own rules
 	ErrNotMonotonic fault.Code = "ring_not_monotonic"    // a higher ring that demands less
-	ErrRing         fault.Code = "ring_refused"          // a ring without a policy that this build can judge
+	ErrRing         fault.Code = "ring_refused"          // a ring without a policy that counts
 	ErrModuleKind   fault.Code = "module_kind_refused"   // a kind of module that does not run here
 	ErrCapKind      fault.Code = "cap_kind_refused"      // a kind of capability that is not used here
 	ErrSandbox      fault.Code = "sandbox_too_low"       // a sandbox below what the policy demands
@@ -46,7 +49,8 @@ const (
 )
 
 // Default returns the policy of ring 0 that a node makes when it has none,
-// unsigned; at is the time in microseconds since 1970.
+// unsigned; at is the time in microseconds since 1970. Draft has those of the
+// higher rings.
 func Default(at int64) *Policy {
 	depth := uint16(256)
 	return &Policy{
@@ -126,17 +130,10 @@ func distinct(agents []sig.AgentID) int {
 	return len(set)
 }
 
-// AdmitRing reports whether this policy judges ring, and whether this build can
-// judge as it asks: claims and promotions are not known yet, so a policy that
-// wants them refuses everything.
+// AdmitRing reports whether this policy judges ring.
 func (x *Policy) AdmitRing(ring uint8) error {
-	switch {
-	case ring != 0:
-		return fault.New(ErrRing, "ring %d does not exist in this release, which has ring 0", ring)
-	case x.Ring != ring:
+	if x.Ring != ring {
 		return fault.New(ErrRing, "the policy is for ring %d, not %d", x.Ring, ring)
-	case len(x.Claims) != 0 || x.NeedsPromotion:
-		return fault.New(ErrRing, "the policy demands attestations or a promotion, which this release cannot judge").About("policy " + x.PolicyID.String())
 	}
 	return nil
 }
@@ -249,4 +246,32 @@ func (x *Policy) demandsLess(low *Policy) string {
 		}
 	}
 	return ""
+}
+
+// Draft returns the policy that "policy init" proposes for a ring, 0 to 2, unsigned
+// (RFC-MYTHOS-0010 §7): claims by a quorum of verifiers.
+func Draft(ring uint8, verifiers []sig.AgentID, quorum uint32) (*Policy, error) {
+	p := Default(0)
+	p.Ring = ring
+	switch ring {
+	case 0:
+		return p, nil
+	case 1:
+		depth := uint16(512)
+		p.CapKinds = []uint8{1, 2, 3, 5, 7, 10, 11, 32, 33, 34, 35, 36, 37, 38}
+		p.MaxBudget = ir.Budget{CPUMicros: 60_000_000, IOCount: 10_000, StateWrites: 1000, MaxDepth: &depth}
+		p.Claims = []Claim{{ClaimType: receipt.EvalPass, MinResult: 1, Quorum: quorum, Verifiers: verifiers}}
+		return p, nil
+	case 2:
+		depth := uint16(mostDepth)
+		p.CapKinds = []uint8{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 32, 33, 34, 35, 36, 37, 38, 39}
+		p.MaxBudget = ir.Budget{CPUMicros: 600_000_000, IOCount: 100_000, StateWrites: 10_000, MaxDepth: &depth}
+		p.Claims = []Claim{
+			{ClaimType: receipt.EvalPass, MinResult: 1, Quorum: quorum, Verifiers: verifiers},
+			{ClaimType: receipt.QuorumSignoff, MinResult: 1, Quorum: quorum, Verifiers: verifiers},
+		}
+		p.NeedsPromotion, p.MinSandbox = true, SandboxFull
+		return p, nil
+	}
+	return nil, fault.New(ErrRing, "there is no draft for ring %d: rings are 0 to 2", ring)
 }

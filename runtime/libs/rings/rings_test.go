@@ -39,8 +39,6 @@ func TestDefault(t *testing.T) {
 		"pinning":   {got.AdmitCap(3), ErrCapKind},
 		"landlock":  {got.AdmitSandbox(SandboxLandlock), ErrSandbox},
 		"other one": {(&Policy{Ring: 1}).AdmitRing(0), ErrRing},
-		"claims":    {(&Policy{Claims: make([]Claim, 1)}).AdmitRing(0), ErrRing},
-		"promotion": {(&Policy{NeedsPromotion: true}).AdmitRing(0), ErrRing},
 	} {
 		if !errors.Is(c.err, c.want) {
 			t.Errorf("%s: got %v, want %s", name, c.err, c.want)

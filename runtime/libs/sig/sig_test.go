@@ -243,6 +243,7 @@ func TestNoConfusion(t *testing.T) {
 		"DivergenceMark": func() sig.Object { return &ledger.Divergence{} },
 		"Resolution":     func() sig.Object { return &ledger.Resolution{} },
 		"Refusal":        func() sig.Object { return &ledger.Refusal{} },
+		"RingState":      func() sig.Object { return &ledger.RingState{} },
 	}
 	for from, make1 := range kinds {
 		raw, _, err := sig.Sign(make1(), alice)

@@ -12,8 +12,9 @@
 // The blocks hold, for each file in ascending order of its path, a ustar head
 // of 512 bytes and the contents, padded with zeros to 512; then two blocks of
 // zeros, and nothing after them. The files are manifest.bin, manifest.sig and
-// objects/<64 lowercase hex>, and no others. A head names a regular file of mode 0644 with
-// zero ids and time and no owner:
+// objects/<64 lowercase hex>, claims/<64 lowercase hex> for attestations that were made
+// later, and no others. A head names a regular file of mode 0644 with zero ids and time and
+// no owner:
 //
 //	0    path, 1..72 bytes      100  "0000644\0"      108  "0000000\0" twice
 //	124  size, 11 octal digits, NUL                   136  "00000000000\0"
@@ -114,15 +115,24 @@ const (
 	ManifestName   = "manifest.bin"
 	SignaturesName = "manifest.sig"
 	objectsPrefix  = "objects/"
+	claimsPrefix   = "claims/"
 )
+
+// ClaimName returns the path of the attestation with this id.
+func ClaimName(id cid.Hash) string { return claimsPrefix + id.Hex() }
+
+// ParseClaimName returns the id that an attestation's path states.
+func ParseClaimName(path string) (cid.Hash, bool) { return parseName(path, claimsPrefix) }
 
 // ObjectName returns the path of the content with this SHA-256.
 func ObjectName(sha256 cid.Hash) string { return objectsPrefix + sha256.Hex() }
 
 // ParseObjectName returns the SHA-256 that an object's path states.
-func ParseObjectName(path string) (cid.Hash, bool) {
+func ParseObjectName(path string) (cid.Hash, bool) { return parseName(path, objectsPrefix) }
+
+func parseName(path, prefix string) (cid.Hash, bool) {
 	var h cid.Hash
-	digits, ok := strings.CutPrefix(path, objectsPrefix)
+	digits, ok := strings.CutPrefix(path, prefix)
 	if !ok || len(digits) != 2*len(h) || strings.ToLower(digits) != digits {
 		return h, false
 	}
@@ -135,8 +145,10 @@ func checkName(path string) error {
 	if path == ManifestName || path == SignaturesName {
 		return nil
 	}
-	if _, ok := ParseObjectName(path); !ok {
-		return fault.New(ErrNotCanonical, "an archive holds manifest.bin, manifest.sig and objects/<sha256>, no other file").About(path)
+	_, object := ParseObjectName(path)
+	_, claim := ParseClaimName(path)
+	if !object && !claim {
+		return fault.New(ErrNotCanonical, "an archive holds manifest.bin, manifest.sig, objects/<sha256> and claims/<id>, no other file").About(path)
 	}
 	return nil
 }

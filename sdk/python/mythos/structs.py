@@ -1549,6 +1549,67 @@ class RevocationList(can.Struct):
 
 
 @dataclass(slots=True, kw_only=True)
+class RegistryRequest(can.Struct):
+    """The closed struct RegistryRequest of RFC-MYTHOS-0002."""
+
+    id: Hash = ZERO  # 1
+    SCHEMA: ClassVar[str] = "mythos.registry.request"  # 2
+    audience: str  # 3
+    method: str  # 4
+    path: str  # 5
+    body_hash: Hash  # 6
+    time: int  # 7
+    signer: AgentID = field(default_factory=lambda: AgentID(scheme=0, key=builtins.bytes(32)))  # 8
+    signature: Signature = field(default_factory=lambda: Signature(alg=0, sig_bytes=builtins.bytes(64)))  # 9
+
+    SEAL: ClassVar[can.Seal | None] = can.Seal("id", 1, "signature", 9, "signer", False)
+
+    def write(self, out: bytearray) -> None:
+        """Append the canonical bytes."""
+        out += b"\x08\x09\x03\x01"
+        self.id.write(out)
+        out += b"\x03\x02\x06\x17mythos.registry.request\x03\x03"
+        can.put_text(out, self.audience)
+        out += b"\x03\x04"
+        can.put_text(out, self.method)
+        out += b"\x03\x05"
+        can.put_text(out, self.path)
+        out += b"\x03\x06"
+        self.body_hash.write(out)
+        out += b"\x03\x07"
+        can.put_int(out, self.time)
+        out += b"\x03\x08"
+        self.signer.write(out)
+        out += b"\x03\x09"
+        self.signature.write(out)
+
+    @classmethod
+    def read(cls, r: Reader) -> RegistryRequest:
+        """Read the struct at the cursor, refusing unknown fields."""
+        s = can.Fields(r, True)
+        s.need(1)
+        v1 = Hash.read(r)
+        s.need(2)
+        r.get_schema(cls.SCHEMA)
+        s.need(3)
+        v3 = r.get_text()
+        s.need(4)
+        v4 = r.get_text()
+        s.need(5)
+        v5 = r.get_text()
+        s.need(6)
+        v6 = Hash.read(r)
+        s.need(7)
+        v7 = r.get_i64()
+        s.need(8)
+        v8 = AgentID.read(r)
+        s.need(9)
+        v9 = Signature.read(r)
+        s.end()
+        return cls(id=v1, audience=v3, method=v4, path=v5, body_hash=v6, time=v7, signer=v8, signature=v9)
+
+
+@dataclass(slots=True, kw_only=True)
 class TraceRef(can.Struct):
     """The struct TraceRef of RFC-MYTHOS-0002."""
 
@@ -4333,6 +4394,92 @@ class Refusal(can.Struct):
 
 
 @dataclass(slots=True, kw_only=True)
+class RingState(can.Struct):
+    """The closed struct RingState of RFC-MYTHOS-0002."""
+
+    id: Hash = ZERO  # 1
+    SCHEMA: ClassVar[str] = "mythos.ring.state"  # 2
+    ring: int  # 3
+    seq: int  # 4
+    name: str  # 5
+    package_id: Hash | None = None  # 6
+    rollback_package_id: Hash | None = None  # 7
+    promotion_id: Hash | None = None  # 8
+    signer: AgentID = field(default_factory=lambda: AgentID(scheme=0, key=builtins.bytes(32)))  # 9
+    time: int  # 10
+    signature: Signature = field(default_factory=lambda: Signature(alg=0, sig_bytes=builtins.bytes(64)))  # 11
+
+    SEAL: ClassVar[can.Seal | None] = can.Seal("id", 1, "signature", 11, "signer", False)
+
+    def write(self, out: bytearray) -> None:
+        """Append the canonical bytes."""
+        n = 8
+        if self.package_id is not None:
+            n += 1
+        if self.rollback_package_id is not None:
+            n += 1
+        if self.promotion_id is not None:
+            n += 1
+        out.append(8)
+        out.append(n)
+        out += b"\x03\x01"
+        self.id.write(out)
+        out += b"\x03\x02\x06\x11mythos.ring.state\x03\x03"
+        can.put_u8(out, self.ring)
+        out += b"\x03\x04"
+        can.put_u64(out, self.seq)
+        out += b"\x03\x05"
+        can.put_text(out, self.name)
+        if self.package_id is not None:
+            out += b"\x03\x06"
+            self.package_id.write(out)
+        if self.rollback_package_id is not None:
+            out += b"\x03\x07"
+            self.rollback_package_id.write(out)
+        if self.promotion_id is not None:
+            out += b"\x03\x08"
+            self.promotion_id.write(out)
+        out += b"\x03\x09"
+        self.signer.write(out)
+        out += b"\x03\x0a"
+        can.put_int(out, self.time)
+        out += b"\x03\x0b"
+        self.signature.write(out)
+
+    @classmethod
+    def read(cls, r: Reader) -> RingState:
+        """Read the struct at the cursor, refusing unknown fields."""
+        s = can.Fields(r, True)
+        s.need(1)
+        v1 = Hash.read(r)
+        s.need(2)
+        r.get_schema(cls.SCHEMA)
+        s.need(3)
+        v3 = r.get_u8()
+        s.need(4)
+        v4 = r.get_u64()
+        s.need(5)
+        v5 = r.get_text()
+        v6: Hash | None = None
+        if s.has(6):
+            v6 = Hash.read(r)
+        v7: Hash | None = None
+        if s.has(7):
+            v7 = Hash.read(r)
+        v8: Hash | None = None
+        if s.has(8):
+            v8 = Hash.read(r)
+        s.need(9)
+        v9 = AgentID.read(r)
+        s.need(10)
+        v10 = r.get_i64()
+        s.need(11)
+        v11 = Signature.read(r)
+        s.end()
+        return cls(id=v1, ring=v3, seq=v4, name=v5, package_id=v6, rollback_package_id=v7, promotion_id=v8, signer=v9, time=v10, signature=v11)
+
+
+@dataclass(slots=True, kw_only=True)
 class LedgerEntry(can.Struct):
     """The struct LedgerEntry of RFC-MYTHOS-0002."""
 
@@ -4390,6 +4537,7 @@ class EffectEvidence(can.Struct):
     transcript: Hash | None = None  # 18
     interpreter: Hash | None = None  # 19
     stderr: Hash | None = None  # 20
+    probe: Hash | None = None  # 22
 
     def write(self, out: bytearray) -> None:
         """Append the canonical bytes."""
@@ -4409,6 +4557,8 @@ class EffectEvidence(can.Struct):
         if self.interpreter is not None:
             n += 1
         if self.stderr is not None:
+            n += 1
+        if self.probe is not None:
             n += 1
         out.append(8)
         out.append(n)
@@ -4458,6 +4608,9 @@ class EffectEvidence(can.Struct):
         if self.stderr is not None:
             out += b"\x03\x14"
             self.stderr.write(out)
+        if self.probe is not None:
+            out += b"\x03\x16"
+            self.probe.write(out)
 
     @classmethod
     def read(cls, r: Reader) -> EffectEvidence:
@@ -4513,8 +4666,11 @@ class EffectEvidence(can.Struct):
         v20: Hash | None = None
         if s.has(20):
             v20 = Hash.read(r)
+        v22: Hash | None = None
+        if s.has(22):
+            v22 = Hash.read(r)
         s.end()
-        return cls(package_id=v2, manifest_cid=v3, run_record=v4, ordinal=v5, register_id=v6, variant=v7, module=v8, module_kind=v9, engine=v10, fuel_schedule=v11, fuel_used=v12, sandbox_level=v13, cap_ids=v14, policy_id=v15, revocation_seq=v16, checked_at=v17, transcript=v18, interpreter=v19, stderr=v20)
+        return cls(package_id=v2, manifest_cid=v3, run_record=v4, ordinal=v5, register_id=v6, variant=v7, module=v8, module_kind=v9, engine=v10, fuel_schedule=v11, fuel_used=v12, sandbox_level=v13, cap_ids=v14, policy_id=v15, revocation_seq=v16, checked_at=v17, transcript=v18, interpreter=v19, stderr=v20, probe=v22)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -4836,6 +4992,64 @@ class RingClaim(can.Struct):
         return cls(claim_type=v1, min_result=v2, quorum=v3, verifiers=v4)
 
 
+@dataclass(slots=True, kw_only=True)
+class PromotionRecord(can.Struct):
+    """The closed struct PromotionRecord of RFC-MYTHOS-0002."""
+
+    promotion_id: Hash = ZERO  # 1
+    model_id: Hash  # 2
+    ring_id: int  # 3
+    policy_id: Hash  # 4
+    eval_attestations: list[Hash]  # 5
+    signer: AgentID = field(default_factory=lambda: AgentID(scheme=0, key=builtins.bytes(32)))  # 6
+    time_observed: int  # 7
+    signature: Signature = field(default_factory=lambda: Signature(alg=0, sig_bytes=builtins.bytes(64)))  # 8
+
+    SEAL: ClassVar[can.Seal | None] = can.Seal("promotion_id", 1, "signature", 8, "signer", False)
+
+    def write(self, out: bytearray) -> None:
+        """Append the canonical bytes."""
+        out += b"\x08\x08\x03\x01"
+        self.promotion_id.write(out)
+        out += b"\x03\x02"
+        self.model_id.write(out)
+        out += b"\x03\x03"
+        can.put_u8(out, self.ring_id)
+        out += b"\x03\x04"
+        self.policy_id.write(out)
+        out += b"\x03\x05"
+        can.put_list(out, self.eval_attestations, can.put_struct)
+        out += b"\x03\x06"
+        self.signer.write(out)
+        out += b"\x03\x07"
+        can.put_int(out, self.time_observed)
+        out += b"\x03\x08"
+        self.signature.write(out)
+
+    @classmethod
+    def read(cls, r: Reader) -> PromotionRecord:
+        """Read the struct at the cursor, refusing unknown fields."""
+        s = can.Fields(r, True)
+        s.need(1)
+        v1 = Hash.read(r)
+        s.need(2)
+        v2 = Hash.read(r)
+        s.need(3)
+        v3 = r.get_u8()
+        s.need(4)
+        v4 = Hash.read(r)
+        s.need(5)
+        v5 = r.get_list(Hash.read)
+        s.need(6)
+        v6 = AgentID.read(r)
+        s.need(7)
+        v7 = r.get_i64()
+        s.need(8)
+        v8 = Signature.read(r)
+        s.end()
+        return cls(promotion_id=v1, model_id=v2, ring_id=v3, policy_id=v4, eval_attestations=v5, signer=v6, time_observed=v7, signature=v8)
+
+
 STRUCTS: dict[str, type[can.Struct]] = {
     "AgentID": AgentID,
     "Signature": Signature,
@@ -4878,6 +5092,7 @@ STRUCTS: dict[str, type[can.Struct]] = {
     "PackageRunScope": PackageRunScope,
     "PackagePublishScope": PackagePublishScope,
     "RevocationList": RevocationList,
+    "RegistryRequest": RegistryRequest,
     "TraceRef": TraceRef,
     "EpisodeRef": EpisodeRef,
     "DatasetQuery": DatasetQuery,
@@ -4937,11 +5152,13 @@ STRUCTS: dict[str, type[can.Struct]] = {
     "DivergenceMark": DivergenceMark,
     "LedgerResolution": LedgerResolution,
     "Refusal": Refusal,
+    "RingState": RingState,
     "LedgerEntry": LedgerEntry,
     "EffectEvidence": EffectEvidence,
     "RunRecord": RunRecord,
     "RunSeal": RunSeal,
     "RingPolicy": RingPolicy,
     "RingClaim": RingClaim,
+    "PromotionRecord": PromotionRecord,
 }
 """Every struct by its name in RFC-MYTHOS-0002."""

@@ -1014,3 +1014,82 @@ export const RevocationList: SealedCodec<RevocationList, "id" | "issuer" | "sign
   readRevocationList,
   { id: [1, "id"], sig: [8, "signature"], by: "issuer" },
 );
+
+/** The closed struct RegistryRequest of RFC-MYTHOS-0002. */
+export interface RegistryRequest {
+  id: Hash; // 1
+  audience: string; // 3
+  method: string; // 4
+  path: string; // 5
+  body_hash: Hash; // 6
+  time: bigint; // 7
+  signer: AgentID; // 8
+  signature: Signature; // 9
+}
+
+/** Appends the canonical bytes of x. */
+export function writeRegistryRequest(w: Writer, x: RegistryRequest): void {
+  w.map(9);
+  w.field(1);
+  writeHash(w, x.id);
+  w.field(2);
+  w.text("mythos.registry.request");
+  w.field(3);
+  w.text(x.audience);
+  w.field(4);
+  w.text(x.method);
+  w.field(5);
+  w.text(x.path);
+  w.field(6);
+  writeHash(w, x.body_hash);
+  w.field(7);
+  w.i64(x.time);
+  w.field(8);
+  writeAgentID(w, x.signer);
+  w.field(9);
+  writeSignature(w, x.signature);
+}
+
+/** Reads RegistryRequest, refusing unknown fields. */
+export function readRegistryRequest(r: Reader): RegistryRequest {
+  const s = r.struct();
+  s.exact(1);
+  const id = readHash(r);
+  s.exact(2);
+  r.schema("mythos.registry.request");
+  s.exact(3);
+  const audience = r.text();
+  s.exact(4);
+  const method = r.text();
+  s.exact(5);
+  const path = r.text();
+  s.exact(6);
+  const body_hash = readHash(r);
+  s.exact(7);
+  const time = r.i64();
+  s.exact(8);
+  const signer = readAgentID(r);
+  s.exact(9);
+  const signature = readSignature(r);
+  s.close();
+  return { id, audience, method, path, body_hash, time, signer, signature };
+}
+
+export const RegistryRequest: SealedCodec<RegistryRequest, "id" | "signer" | "signature"> = /* @__PURE__ */ new SealedCodec(
+  "RegistryRequest",
+  true,
+  [
+    [1, "id", "Hash"],
+    [2, "schema", "=mythos.registry.request"],
+    [3, "audience", "text"],
+    [4, "method", "text"],
+    [5, "path", "text"],
+    [6, "body_hash", "Hash"],
+    [7, "time", "time"],
+    [8, "signer", "AgentID"],
+    [9, "signature", "Signature"],
+  ],
+  writeRegistryRequest,
+  readRegistryRequest,
+  { id: [1, "id"], sig: [9, "signature"], by: "signer" },
+);

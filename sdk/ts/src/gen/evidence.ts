@@ -27,6 +27,7 @@ export interface EffectEvidence {
   transcript?: Hash; // 18
   interpreter?: Hash; // 19
   stderr?: Hash; // 20
+  probe?: Hash; // 22
 }
 
 /** Appends the canonical bytes of x. */
@@ -40,6 +41,7 @@ export function writeEffectEvidence(w: Writer, x: EffectEvidence): void {
   if (x.transcript !== undefined) n++;
   if (x.interpreter !== undefined) n++;
   if (x.stderr !== undefined) n++;
+  if (x.probe !== undefined) n++;
   w.map(n);
   w.field(1);
   w.text("mythos.effect.evidence");
@@ -99,6 +101,10 @@ export function writeEffectEvidence(w: Writer, x: EffectEvidence): void {
   if (x.stderr !== undefined) {
     w.field(20);
     writeHash(w, x.stderr);
+  }
+  if (x.probe !== undefined) {
+    w.field(22);
+    writeHash(w, x.probe);
   }
 }
 
@@ -167,8 +173,12 @@ export function readEffectEvidence(r: Reader): EffectEvidence {
   if (s.has(20)) {
     stderr = readHash(r);
   }
+  let probe: Hash | undefined;
+  if (s.has(22)) {
+    probe = readHash(r);
+  }
   s.end();
-  return { package_id, manifest_cid, run_record, ordinal, register_id, variant, module, module_kind, engine, fuel_schedule, fuel_used, sandbox_level, cap_ids, policy_id, revocation_seq, checked_at, transcript, interpreter, stderr };
+  return { package_id, manifest_cid, run_record, ordinal, register_id, variant, module, module_kind, engine, fuel_schedule, fuel_used, sandbox_level, cap_ids, policy_id, revocation_seq, checked_at, transcript, interpreter, stderr, probe };
 }
 
 export const EffectEvidence: Codec<EffectEvidence> = /* @__PURE__ */ new Codec(
@@ -195,6 +205,7 @@ export const EffectEvidence: Codec<EffectEvidence> = /* @__PURE__ */ new Codec(
     [18, "transcript", "Hash", true],
     [19, "interpreter", "Hash", true],
     [20, "stderr", "Hash", true],
+    [22, "probe", "Hash", true],
   ],
   writeEffectEvidence,
   readEffectEvidence,

@@ -608,6 +608,113 @@ export const Refusal: SealedCodec<Refusal, "id" | "signer" | "signature"> = /* @
   { id: [1, "id"], sig: [12, "signature"], by: "signer" },
 );
 
+/** The closed struct RingState of RFC-MYTHOS-0002. */
+export interface RingState {
+  id: Hash; // 1
+  ring: number; // 3
+  seq: bigint; // 4
+  name: string; // 5
+  package_id?: Hash; // 6
+  rollback_package_id?: Hash; // 7
+  promotion_id?: Hash; // 8
+  signer: AgentID; // 9
+  time: bigint; // 10
+  signature: Signature; // 11
+}
+
+/** Appends the canonical bytes of x. */
+export function writeRingState(w: Writer, x: RingState): void {
+  let n = 8;
+  if (x.package_id !== undefined) n++;
+  if (x.rollback_package_id !== undefined) n++;
+  if (x.promotion_id !== undefined) n++;
+  w.map(n);
+  w.field(1);
+  writeHash(w, x.id);
+  w.field(2);
+  w.text("mythos.ring.state");
+  w.field(3);
+  w.uint(x.ring, 0xff);
+  w.field(4);
+  w.u64(x.seq);
+  w.field(5);
+  w.text(x.name);
+  if (x.package_id !== undefined) {
+    w.field(6);
+    writeHash(w, x.package_id);
+  }
+  if (x.rollback_package_id !== undefined) {
+    w.field(7);
+    writeHash(w, x.rollback_package_id);
+  }
+  if (x.promotion_id !== undefined) {
+    w.field(8);
+    writeHash(w, x.promotion_id);
+  }
+  w.field(9);
+  writeAgentID(w, x.signer);
+  w.field(10);
+  w.i64(x.time);
+  w.field(11);
+  writeSignature(w, x.signature);
+}
+
+/** Reads RingState, refusing unknown fields. */
+export function readRingState(r: Reader): RingState {
+  const s = r.struct();
+  s.exact(1);
+  const id = readHash(r);
+  s.exact(2);
+  r.schema("mythos.ring.state");
+  s.exact(3);
+  const ring = r.uint(0xff);
+  s.exact(4);
+  const seq = r.u64();
+  s.exact(5);
+  const name = r.text();
+  let package_id: Hash | undefined;
+  if (s.maybe(6)) {
+    package_id = readHash(r);
+  }
+  let rollback_package_id: Hash | undefined;
+  if (s.maybe(7)) {
+    rollback_package_id = readHash(r);
+  }
+  let promotion_id: Hash | undefined;
+  if (s.maybe(8)) {
+    promotion_id = readHash(r);
+  }
+  s.exact(9);
+  const signer = readAgentID(r);
+  s.exact(10);
+  const time = r.i64();
+  s.exact(11);
+  const signature = readSignature(r);
+  s.close();
+  return { id, ring, seq, name, package_id, rollback_package_id, promotion_id, signer, time, signature };
+}
+
+export const RingState: SealedCodec<RingState, "id" | "signer" | "signature"> = /* @__PURE__ */ new SealedCodec(
+  "RingState",
+  true,
+  [
+    [1, "id", "Hash"],
+    [2, "schema", "=mythos.ring.state"],
+    [3, "ring", "u8"],
+    [4, "seq", "u64"],
+    [5, "name", "text"],
+    [6, "package_id", "Hash", true],
+    [7, "rollback_package_id", "Hash", true],
+    [8, "promotion_id", "Hash", true],
+    [9, "signer", "AgentID"],
+    [10, "time", "time"],
+    [11, "signature", "Signature"],
+  ],
+  writeRingState,
+  readRingState,
+  { id: [1, "id"], sig: [11, "signature"], by: "signer" },
+);
+
 /** The struct LedgerEntry of RFC-MYTHOS-0002. */
 export interface LedgerEntry {
   index: bigint; // 2

@@ -186,3 +186,84 @@ export const RingClaim: Codec<RingClaim> = /* @__PURE__ */ new Codec(
   writeRingClaim,
   readRingClaim,
 );
+
+/** The closed struct PromotionRecord of RFC-MYTHOS-0002. */
+export interface PromotionRecord {
+  promotion_id: Hash; // 1
+  model_id: Hash; // 2
+  ring_id: number; // 3
+  policy_id: Hash; // 4
+  eval_attestations: Hash[]; // 5
+  signer: AgentID; // 6
+  time_observed: bigint; // 7
+  signature: Signature; // 8
+}
+
+/** Appends the canonical bytes of x. */
+export function writePromotionRecord(w: Writer, x: PromotionRecord): void {
+  w.map(8);
+  w.field(1);
+  writeHash(w, x.promotion_id);
+  w.field(2);
+  writeHash(w, x.model_id);
+  w.field(3);
+  w.uint(x.ring_id, 0xff);
+  w.field(4);
+  writeHash(w, x.policy_id);
+  w.field(5);
+  w.list(x.eval_attestations.length);
+  for (const item of x.eval_attestations) {
+    writeHash(w, item);
+  }
+  w.field(6);
+  writeAgentID(w, x.signer);
+  w.field(7);
+  w.i64(x.time_observed);
+  w.field(8);
+  writeSignature(w, x.signature);
+}
+
+/** Reads PromotionRecord, refusing unknown fields. */
+export function readPromotionRecord(r: Reader): PromotionRecord {
+  const s = r.struct();
+  s.exact(1);
+  const promotion_id = readHash(r);
+  s.exact(2);
+  const model_id = readHash(r);
+  s.exact(3);
+  const ring_id = r.uint(0xff);
+  s.exact(4);
+  const policy_id = readHash(r);
+  s.exact(5);
+  const eval_attestations: Hash[] = [];
+  for (let n = r.list(); n > 0; n--) {
+    eval_attestations.push(readHash(r));
+  }
+  r.leave();
+  s.exact(6);
+  const signer = readAgentID(r);
+  s.exact(7);
+  const time_observed = r.i64();
+  s.exact(8);
+  const signature = readSignature(r);
+  s.close();
+  return { promotion_id, model_id, ring_id, policy_id, eval_attestations, signer, time_observed, signature };
+}
+
+export const PromotionRecord: SealedCodec<PromotionRecord, "promotion_id" | "signer" | "signature"> = /* @__PURE__ */ new SealedCodec(
+  "PromotionRecord",
+  true,
+  [
+    [1, "promotion_id", "Hash"],
+    [2, "model_id", "Hash"],
+    [3, "ring_id", "u8"],
+    [4, "policy_id", "Hash"],
+    [5, "eval_attestations", "[Hash]"],
+    [6, "signer", "AgentID"],
+    [7, "time_observed", "time"],
+    [8, "signature", "Signature"],
+  ],
+  writePromotionRecord,
+  readPromotionRecord,
+  { id: [1, "promotion_id"], sig: [8, "signature"], by: "signer" },
+);

@@ -1,0 +1,111 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+)
+
+// Codes of serving.
+const (
+	ErrListen fault.Code = "registry_listen" // an address that cannot be listened on
+	ErrServe  fault.Code = "registry_serve"  // the server ended by itself
+)
+
+const (
+	patience = time.Minute // without progress of a client
+	slowest  = 16 << 10    // bytes of an answer for which it has a second more
+
+	drainTime  = 30 * time.Second
+	headerTime = 10 * time.Second
+	idleTime   = 2 * time.Minute
+	maxHeader  = 64 << 10 // bytes
+)
+
+// ServeOptions says where and how a service listens.
+type ServeOptions struct {
+	Listener net.Listener
+	// CertFile and KeyFile hold the certificate chain and key in PEM; both empty:
+	// HTTP without TLS.
+	CertFile, KeyFile string
+	// Drain is how long requests that run may go on at the end; 0: 30 s.
+	Drain time.Duration
+}
+
+// Listen opens an address for Serve. With open it must be of a loopback interface.
+func Listen(ctx context.Context, address string, open bool) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fault.New(ErrListen, "%w", err).About(address)
+	}
+	if open && !loopback(l.Addr().String()) {
+		err := fault.New(ErrListen, "a registry that anybody may write to listens on a loopback address only").About(address)
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// Serve serves until ctx ends, and then finishes what runs.
+func (s *Service) Serve(ctx context.Context, o ServeOptions) error {
+	server := &http.Server{
+		Handler: deadlines(s.Handler()), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+	}
+	ended := make(chan error, 1)
+	go func() {
+		if o.CertFile != "" || o.KeyFile != "" {
+			ended <- server.ServeTLS(o.Listener, o.CertFile, o.KeyFile)
+			return
+		}
+		ended <- server.Serve(o.Listener)
+	}()
+	select {
+	case err := <-ended:
+		return fault.New(ErrServe, "%w", err).About(o.Listener.Addr().String())
+	case <-ctx.Done():
+	}
+	s.Drain()
+	if o.Drain == 0 {
+		o.Drain = drainTime
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain)
+	defer cancel()
+	if err := server.Shutdown(late); err != nil {
+		return errors.Join(fault.New(ErrServe, "requests still ran after %v", o.Drain), server.Close())
+	}
+	return nil
+}
+
+// deadlines ends a request whose client makes no progress.
+func deadlines(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = progressing{r.Body, c}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// progressing gives a client some time for every part of a body.
+type progressing struct {
+	io.ReadCloser
+	c *http.ResponseController
+}
+
+func (p progressing) Read(b []byte) (int, error) {
+	if err := p.c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return p.ReadCloser.Read(b)
+}
+
+// allow gives a client the time to take n bytes.
+func allow(w http.ResponseWriter, n int64) {
+	// A writer without deadlines, as tests have, needs none.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience + time.Duration(n/slowest)*time.Second))
+}

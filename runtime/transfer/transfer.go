@@ -1,0 +1,343 @@
+// Package transfer copies closures between a store and remotes (RFC-MYTHOS-0011
+// §1): several objects at a time, only what is not there, and every object after
+// all that it names, so that a copy which is cut off shows nothing half and goes on
+// where it stopped. Remotes are believed nothing; several are tried in order for
+// each object.
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mythos-run/mythos/runtime/cas"
+	"github.com/mythos-run/mythos/runtime/closure"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/manifest"
+	"github.com/mythos-run/mythos/runtime/remote"
+	"github.com/mythos-run/mythos/runtime/remote/bucket"
+)
+
+// ErrNoRemote is the code of an object that no remote has given.
+const ErrNoRemote fault.Code = "remotes_failed"
+
+const (
+	defaultWorkers = 4
+	hasBatch       = 500 // objects in one question
+
+	// An object may take patience, and a second more for each slowest bytes.
+	patience = 2 * time.Minute
+	slowest  = 32 << 10
+)
+
+// Options is how to copy. The zero value is the default.
+type Options struct {
+	Workers    int            // objects at a time; 0: 4
+	OnProgress func(Progress) // called by one goroutine at a time; may be nil
+}
+
+// Progress is how far a copy is.
+type Progress struct {
+	Objects int64 // copied
+	Bytes   int64 // copied
+	Skipped int64 // bytes that were there
+	Total   int64 // bytes in all, as far as is known; it can grow
+}
+
+// Named is a remote and what to call it in messages.
+type Named struct {
+	Name string
+	remote.Remote
+}
+
+// Pull copies the closure of a manifest from remotes to a store.
+func Pull(ctx context.Context, from []Named, to cas.Store, id cid.Hash, o Options) (Progress, error) {
+	c := newCopier(ctx, id, o)
+	p := &puller{copier: c, from: from, to: to}
+	err := closure.Walk(ctx, p.source, id, p.visit)
+	return c.end(err)
+}
+
+// Push copies the closure of a manifest from a store to a remote.
+func Push(ctx context.Context, from cas.Store, to Named, id cid.Hash, o Options) (Progress, error) {
+	c := newCopier(ctx, id, o)
+	p := &pusher{copier: c, from: from, to: to}
+	err := closure.Walk(ctx, p.source, id, p.visit)
+	return c.end(err)
+}
+
+// copier runs the work of a copy.
+type copier struct {
+	ctx     context.Context
+	root    cid.Hash // the manifest
+	options Options
+	group   *errgroup.Group
+	running context.Context // of the group
+
+	mu   sync.Mutex
+	done Progress
+}
+
+func newCopier(ctx context.Context, root cid.Hash, o Options) *copier {
+	if o.Workers <= 0 {
+		o.Workers = defaultWorkers
+	}
+	c := &copier{ctx: ctx, root: root, options: o}
+	c.renew()
+	return c
+}
+
+func (c *copier) renew() {
+	c.group, c.running = errgroup.WithContext(c.ctx)
+	c.group.SetLimit(c.options.Workers)
+}
+
+// start runs do beside the caller, when a worker is free.
+func (c *copier) start(do func(context.Context) error) error {
+	if c.running.Err() != nil {
+		return c.barrier()
+	}
+	running := c.running
+	c.group.Go(func() error { return do(running) })
+	return nil
+}
+
+// barrier waits until everything that was started has ended.
+func (c *copier) barrier() error {
+	err := c.group.Wait()
+	c.renew()
+	return err
+}
+
+func (c *copier) end(err error) (Progress, error) {
+	if late := c.barrier(); err == nil {
+		err = late
+	}
+	if err == nil {
+		c.count(func(p *Progress) { p.Total = p.Bytes + p.Skipped }) // equal parts were announced more than once
+	}
+	return c.done, err
+}
+
+// count notes what came about.
+func (c *copier) count(change func(*Progress)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.done)
+	if c.options.OnProgress != nil {
+		c.options.OnProgress(c.done)
+	}
+}
+
+func (c *copier) copied(n int64) { c.count(func(p *Progress) { p.Objects++; p.Bytes += n }) }
+
+func (c *copier) skipped(n int64) { c.count(func(p *Progress) { p.Skipped += n }) }
+
+// announce adds what a manifest says that there is.
+func (c *copier) announce(raw []byte) {
+	u, err := manifest.Decode(raw)
+	if err != nil {
+		return // the walk will say so
+	}
+	total := int64(len(raw))
+	for _, a := range u.Claims().Artifacts {
+		total += int64(a.Size)
+	}
+	c.count(func(p *Progress) { p.Total = total })
+}
+
+// see adds the size of what the manifest says nothing of: files of trees, nodes.
+func (c *copier) see(o closure.Object) {
+	if o.Artifact == nil && o.CID != c.root {
+		c.count(func(p *Progress) { p.Total += o.Size })
+	}
+}
+
+// within gives an object the time that one of its size may take.
+func within(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, patience+time.Duration(size/slowest)*time.Second,
+		fault.New(cas.ErrUnavailable, "%d bytes did not come in time", size))
+}
+
+type puller struct {
+	*copier
+	from []Named
+	to   cas.Store
+}
+
+// source reads what says what else there is: from the store if it is there.
+func (p *puller) source(ctx context.Context, id cid.Hash, limit int64) ([]byte, error) {
+	raw, err := p.to.Get(ctx, id, limit)
+	if errors.Is(err, cas.ErrNotFound) {
+		err = p.each(ctx, id, limit, func(ctx context.Context, r Named) (err error) {
+			raw, err = remote.Fetch(ctx, r, id, limit)
+			return err
+		})
+	}
+	if err == nil && id == p.root {
+		p.announce(raw)
+	}
+	return raw, err
+}
+
+// each tries the remotes one after the other until one gives the object.
+func (p *puller) each(ctx context.Context, id cid.Hash, size int64, try func(context.Context, Named) error) error {
+	var failures []error
+	absent := true
+	for _, r := range p.from {
+		limited, cancel := within(ctx, size)
+		err := try(limited, r)
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			err = context.Cause(limited)
+		}
+		cancel()
+		if err == nil || ctx.Err() != nil || ours(err) {
+			return err
+		}
+		absent = absent && errors.Is(err, cas.ErrNotFound)
+		failures = append(failures, fmt.Errorf("%s: %w", r.Name, err))
+	}
+	if absent {
+		return fault.New(cas.ErrNotFound, "none of %d remotes has it", len(p.from)).About(id.String())
+	}
+	return fault.New(ErrNoRemote, "%w", errors.Join(failures...)).About(id.String())
+}
+
+// storeError marks what the own store says, which no other remote can help.
+type storeError struct{ error }
+
+func (e storeError) Unwrap() error { return e.error }
+
+func ours(err error) bool {
+	var e storeError
+	return errors.As(err, &e)
+}
+
+func (p *puller) visit(o closure.Object) error {
+	p.see(o)
+	there, err := p.to.Has(p.ctx, o.CID)
+	switch {
+	case err != nil:
+		return err
+	case there:
+		p.skipped(o.Size)
+		return nil
+	case o.Raw == nil:
+		return p.start(func(ctx context.Context) error { return p.fetch(ctx, o) })
+	}
+	if err := p.barrier(); err != nil {
+		return err
+	}
+	if _, err := p.to.Put(p.ctx, o.Raw); err != nil {
+		return err
+	}
+	p.copied(o.Size)
+	return nil
+}
+
+// fetch copies one object, which is verified before the store keeps it.
+func (p *puller) fetch(ctx context.Context, o closure.Object) error {
+	err := p.each(ctx, o.CID, o.Size, func(ctx context.Context, r Named) error {
+		in, err := r.Get(ctx, o.CID, 0, -1)
+		if err != nil {
+			return err
+		}
+		err = p.to.PutFrom(ctx, in, o.CID, o.Size)
+		var source *cas.SourceError
+		switch {
+		case err == nil:
+		case errors.Is(err, cas.ErrMismatch):
+			err = fault.New(remote.ErrLies, "other bytes came").About(o.CID.String())
+		case errors.As(err, &source):
+			err = fault.New(cas.ErrUnavailable, "%w", source.Err).About(o.CID.String())
+		default:
+			err = storeError{err}
+		}
+		if closed := in.Close(); err == nil && closed != nil {
+			return nil // all bytes came and are right
+		}
+		return err
+	})
+	if err == nil {
+		p.copied(o.Size)
+	}
+	return err
+}
+
+type pusher struct {
+	*copier
+	from  cas.Store
+	to    Named
+	batch []closure.Object // not yet asked for
+}
+
+func (p *pusher) source(ctx context.Context, id cid.Hash, limit int64) ([]byte, error) {
+	raw, err := p.from.Get(ctx, id, limit)
+	if err == nil && id == p.root {
+		p.announce(raw)
+	}
+	return raw, err
+}
+
+func (p *pusher) visit(o closure.Object) error {
+	p.see(o)
+	p.batch = append(p.batch, o)
+	if o.Raw == nil && len(p.batch) < hasBatch {
+		return nil
+	}
+	return p.flush()
+}
+
+// flush sends what the remote lacks of the batch. If its last object names others,
+// it waits for them.
+func (p *pusher) flush() error {
+	ids := make([]cid.Hash, len(p.batch))
+	for i, o := range p.batch {
+		ids[i] = o.CID
+	}
+	there, err := p.to.Has(p.ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i, o := range p.batch {
+		switch {
+		case there[i]:
+			p.skipped(o.Size)
+			continue
+		case o.Raw != nil:
+			if err := p.barrier(); err != nil {
+				return err
+			}
+		}
+		if err := p.start(func(ctx context.Context) error { return p.send(ctx, o) }); err != nil {
+			return err
+		}
+	}
+	p.batch = p.batch[:0]
+	return nil
+}
+
+func (p *pusher) send(ctx context.Context, o closure.Object) error {
+	limited, cancel := within(ctx, o.Size)
+	defer cancel()
+	err := p.to.Put(limited, bucket.Value{Size: o.Size, Sum: o.CID, Open: func() (io.ReadCloser, error) {
+		in, size, err := p.from.Open(limited, o.CID)
+		if err == nil && size != o.Size {
+			err = errors.Join(fault.New(cas.ErrCorrupt, "it has %d bytes, want %d", size, o.Size).About(o.CID.String()), in.Close())
+		}
+		return in, err
+	}})
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = context.Cause(limited)
+	}
+	if err == nil {
+		p.copied(o.Size)
+	}
+	return err
+}
