@@ -21,6 +21,8 @@ bench: ## benchmarks against peers, recorded in bench/
 	@scripts/bench.sh
 	@scripts/bench-processes.sh
 	@scripts/bench-ledger.sh
+	@scripts/bench-caps.sh
+	@scripts/bench-store.sh
 
 bench-ts: ## the TypeScript codec against cbor-x, recorded in bench/typescript.md
 	@scripts/bench-ts.sh

@@ -198,6 +198,7 @@ func (d *disk) trim() error {
 // read there what nobody has checked.
 type scratch struct {
 	dir   string
+	lock  *os.File // of dir: it goes with the process, however that ends
 	cache wazero.CompilationCache
 }
 
@@ -206,16 +207,55 @@ var codeName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[A-Za-z0-9._+-]{1,120}/[0-9a-f]{64}$`)
 })
 
+const scratchName = "mythos-wasm-"
+
+// newScratch makes a folder in that of temporary files, and removes those that
+// killed processes left there.
 func newScratch() (*scratch, error) {
-	dir, err := os.MkdirTemp("", "mythos-wasm-") // mode 0700
+	sweepScratch(os.TempDir())
+	dir, lock, err := lockedFolder()
 	if err != nil {
 		return nil, fault.New(ErrCache, "%w", err)
 	}
 	c, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
-		return nil, errors.Join(fault.New(ErrCache, "%w", err).About(dir), os.RemoveAll(dir))
+		return nil, errors.Join(fault.New(ErrCache, "%w", err).About(dir), os.RemoveAll(dir), lock.Close())
 	}
-	return &scratch{dir: dir, cache: c}, nil
+	return &scratch{dir: dir, lock: lock, cache: c}, nil
+}
+
+// lockedFolder makes a folder and locks it. One that was swept between the two is
+// made again.
+func lockedFolder() (dir string, lock *os.File, err error) {
+	for range 10 {
+		if dir, err = os.MkdirTemp("", scratchName); err != nil { // mode 0700
+			return "", nil, err
+		}
+		if lock, err = lockScratch(dir); err != nil {
+			continue
+		}
+		if _, err = os.Lstat(dir); err == nil {
+			return dir, lock, nil
+		}
+		_ = lock.Close()
+	}
+	return "", nil, err
+}
+
+// sweepScratch removes this user's folders that nobody holds. What it cannot
+// remove stays.
+func sweepScratch(in string) {
+	left, _ := filepath.Glob(filepath.Join(in, scratchName+"*"))
+	for _, dir := range left {
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() || !ownedByUser(info) {
+			continue
+		}
+		if lock, err := lockScratch(dir); err == nil {
+			_ = os.RemoveAll(dir)
+			_ = lock.Close()
+		}
+	}
 }
 
 func (s *scratch) put(name string, content []byte) error {
@@ -250,5 +290,5 @@ func (s *scratch) clear() {
 }
 
 func (s *scratch) close() error {
-	return errors.Join(s.cache.Close(context.Background()), os.RemoveAll(s.dir))
+	return errors.Join(s.cache.Close(context.Background()), os.RemoveAll(s.dir), s.lock.Close())
 }

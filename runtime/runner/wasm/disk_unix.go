@@ -3,6 +3,7 @@
 package wasm
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -18,4 +19,16 @@ func openEntry(path string) (*os.File, error) {
 func ownedByUser(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(st.Uid) == os.Geteuid() && info.Mode().Perm()&0o077 == 0
+}
+
+// lockScratch locks a folder for this process, or fails if somebody holds it.
+func lockScratch(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }

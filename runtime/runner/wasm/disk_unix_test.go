@@ -3,6 +3,7 @@
 package wasm
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -94,4 +95,37 @@ func mustPrivate(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// TestScratchOfTheDead: a folder that a killed process left is removed, one in use
+// and what is another's is not.
+func TestScratchOfTheDead(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	held, err := newScratch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(os.TempDir(), scratchName+"1")
+	other := filepath.Join(os.TempDir(), "mythos-other-1")
+	open := filepath.Join(os.TempDir(), scratchName+"2")
+	for dir, mode := range map[string]os.FileMode{left: 0o700, other: 0o700, open: 0o755} {
+		if err := os.Mkdir(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "code"), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next, err := newScratch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir, there := range map[string]bool{held.dir: true, next.dir: true, left: false, other: true, open: true} {
+		if _, err := os.Lstat(dir); (err == nil) != there {
+			t.Errorf("%s: %v, want it there: %t", dir, err, there)
+		}
+	}
+	if err := errors.Join(held.close(), next.close()); err != nil {
+		t.Error(err)
+	}
 }
