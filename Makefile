@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test build bench attack bench-ts fuzz fuzz-wasm fuzz-short mutants model crash fuzz-caps generate fmt lint clean
+.PHONY: help demo test build bench attack big-pull bench-ts fuzz fuzz-wasm fuzz-short mutants model crash fuzz-caps generate fmt lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep -E '^[a-z-]+:.*##' Makefile
@@ -23,6 +23,8 @@ bench: ## benchmarks against peers, recorded in bench/
 	@scripts/bench-ledger.sh
 	@scripts/bench-caps.sh
 	@scripts/bench-store.sh
+	@scripts/bench-pack.sh
+	@scripts/bench-registry.sh
 
 bench-ts: ## the TypeScript codec against cbor-x, recorded in bench/typescript.md
 	@scripts/bench-ts.sh
@@ -56,6 +58,10 @@ crash: ## kill executors CRASHES times on each journal, cut power, fail calls; R
 CHAINS ?= 1000000
 fuzz-caps: ## two evaluators of capability chains on CHAINS mutants, recorded in bench/fuzz-caps.md
 	@scripts/fuzz_caps.sh $(CHAINS) $(firstword $(SEED)) bench/fuzz-caps.md
+
+SIZE ?= 10G
+big-pull: ## pull a package of SIZE=10G, killed five times, recorded in bench/big-pull.md
+	@scripts/big-pull.sh "$(SIZE)" bench/big-pull.md
 
 attack: ## every attack on the sandbox, as root and without rights; leaks and cold starts
 	@scripts/attack.sh

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime/pprof"
@@ -23,11 +24,14 @@ type ledgerBench struct {
 	dir string // scratch, on the disk that is measured
 	url string // PostgreSQL's address; "" without one
 
+	postmaster int // the server's first process, if it is on this host; else 0
+
 	rounds    int           // of every table
 	scale     float64       // of how many pairs a turn writes
 	workflows time.Duration // of a turn at 16 callers; a sixth of it at 1
 	entries   int           // of the large ledger
 	written   uint64        // into it
+	callers   int           // the only number of callers to measure at; 0: all
 
 	steps   stepClock // of the executor with tools in Go
 	started time.Time
@@ -43,6 +47,7 @@ func benchLedger(ctx context.Context, args []string) (err error) {
 	b := &ledgerBench{ctx: ctx, url: os.Getenv("MYTHOS_TEST_POSTGRES"), started: time.Now()}
 	f := flag.NewFlagSet("ledger", flag.ContinueOnError)
 	only := f.String("only", "", "measure the parts that begin with `embedded`, postgres, dbos or million, and keep no record")
+	f.IntVar(&b.callers, "callers", 0, "measure at `n` callers only, and keep no record")
 	profile := f.String("cpuprofile", "", "write a CPU profile to `file`")
 	f.IntVar(&b.rounds, "rounds", 5, "rounds of every table")
 	f.Float64Var(&b.scale, "scale", 1, "how many pairs a turn writes, as a part of the usual number")
@@ -82,7 +87,7 @@ func benchLedger(ctx context.Context, args []string) (err error) {
 	}
 	claimTable(b.w, claims)
 	writeLoad(b.w, "at the end")
-	if *only != "" {
+	if *only != "" || b.callers != 0 {
 		return nil
 	}
 	dated := filepath.Join("results", "ledger-"+now.Format("2006-01-02T150405Z")+".md")
@@ -129,5 +134,12 @@ func (b *ledgerBench) configuration() error {
 		said = append(said, name+" "+value)
 	}
 	fmt.Fprintf(b.w, "- PostgreSQL: %s\n", strings.Join(said, ", "))
+	if s, ok := readStat(int(conn.PgConn().PID())); ok && onThisHost(conn.Config().Host) {
+		b.postmaster = s.parent
+	}
 	return nil
+}
+
+func onThisHost(name string) bool {
+	return name == "localhost" || net.ParseIP(name).IsLoopback() || filepath.IsAbs(name)
 }

@@ -36,8 +36,9 @@ type workflow struct {
 	run  func(ctx context.Context, n int64) error
 	part time.Duration // what its turns are divided by
 
-	rate, p50, p99 map[int][]float64 // by callers, for each round: steps per second, nanoseconds of a workflow
-	waits          map[string]int    // what its connections were found waiting for at 16 callers, by sample
+	rate, p50, p99 map[int][]float64    // by callers, for each round: steps per second, nanoseconds of a workflow
+	cpu            map[int][][2]float64 // for each step, see cpuSince
+	waits          map[string]int       // what its connections were found waiting for at 16 callers, by sample
 }
 
 // payload is text that no other workflow has.
@@ -87,6 +88,9 @@ func (b *ledgerBench) benchDBOS() (claims []claim, err error) {
 		return nil, err
 	}
 	for _, t := range turns {
+		if b.callers != 0 && b.callers != t.callers {
+			continue
+		}
 		for round := range b.rounds {
 			for k := range sides {
 				s := sides[(k+round)%len(sides)]
@@ -100,6 +104,9 @@ func (b *ledgerBench) benchDBOS() (claims []claim, err error) {
 	b.waitTable(sides)
 	if err := b.stepTable(sides[2]); err != nil {
 		return nil, err
+	}
+	if b.callers != 0 {
+		return nil, nil
 	}
 	peer, wasm, native := sides[0], sides[1], sides[2]
 	steps := func(x *workflow) spread { return spreadOf(ratios(x.rate[16], peer.rate[16])) }
@@ -154,6 +161,7 @@ func (b *ledgerBench) workflowTurn(s *workflow, callers int, lasts time.Duration
 		}
 	}
 	var wg sync.WaitGroup
+	own, server := b.cpuUsed()
 	start := time.Now()
 	for c := range callers {
 		wg.Go(func() {
@@ -174,6 +182,7 @@ func (b *ledgerBench) workflowTurn(s *workflow, callers int, lasts time.Duration
 	rate := workflowSteps * float64(len(sample)) / took.Seconds()
 	s.rate[callers] = append(s.rate[callers], rate)
 	s.p50[callers], s.p99[callers] = append(s.p50[callers], quantile(sample, 0.5)), append(s.p99[callers], quantile(sample, 0.99))
+	s.cpu[callers] = append(s.cpu[callers], b.cpuSince(own, server, workflowSteps*len(sample)))
 	b.say("%3d callers: %s %.0f steps/s", callers, s.name, rate)
 	return nil
 }
@@ -187,13 +196,14 @@ func (b *ledgerBench) workflowTable(callers int, sides []*workflow) {
 		rows = append(rows, []string{
 			s.name, fmt.Sprintf("%.0f (%.0f .. %.0f)", rate.median, rate.low, rate.high), ratio(spreadOf(ratios(s.rate[callers], sides[0].rate[callers]))),
 			duration(spreadOf(s.p50[callers]).median), ratio(spreadOf(ratios(s.p50[callers], sides[0].p50[callers]))), duration(spreadOf(s.p99[callers]).median),
+			b.cpuColumn(s.cpu[callers]),
 		})
 	}
-	writeTable(b.w, []string{fmt.Sprintf("callers: %d", callers), "steps/s (p10 .. p90)", "times DBOS", "p50 of a workflow", "times DBOS", "p99"}, rows)
+	writeTable(b.w, []string{fmt.Sprintf("callers: %d", callers), "steps/s (p10 .. p90)", "times DBOS", "p50 of a workflow", "times DBOS", "p99", "CPU/step"}, rows)
 }
 
 func newWorkflow(name string, run func(context.Context, int64) error) *workflow {
-	return &workflow{name, run, 1, map[int][]float64{}, map[int][]float64{}, map[int][]float64{}, map[string]int{}}
+	return &workflow{name, run, 1, map[int][]float64{}, map[int][]float64{}, map[int][]float64{}, map[int][][2]float64{}, map[string]int{}}
 }
 
 // openDBOS launches DBOS on the server, with a schema of its own.

@@ -108,13 +108,20 @@ type side struct {
 	name string
 	open func() (k keeper, size func() (int64, error), err error)
 
-	rate, p50, p99 []float64 // for each round: pairs per second, nanoseconds
-	bytes          float64   // of the disk, for each pair
+	rate, p50, p99 []float64    // for each round: pairs per second, nanoseconds
+	cpu            [][2]float64 // for each pair, see cpuSince
+	bytes          float64      // of the disk, for each pair
 }
+
+type callerCount struct{ callers, pairs int }
 
 // callerCounts are the numbers of callers at which pairs are measured, with how
 // many pairs a turn writes.
-var callerCounts = [...]struct{ callers, pairs int }{{1, 2500}, {16, 10_000}, {128, 20_000}}
+var callerCounts = []callerCount{{1, 2500}, {16, 10_000}, {128, 20_000}}
+
+func (b *ledgerBench) callerCounts() []callerCount {
+	return slices.DeleteFunc(slices.Clone(callerCounts), func(c callerCount) bool { return b.callers != 0 && c.callers != b.callers })
+}
 
 // comparePairs measures the sides in turns, and returns them as they came.
 func (b *ledgerBench) comparePairs(callers int, all []pair, sides []*side) error {
@@ -146,7 +153,9 @@ func (b *ledgerBench) turn(s *side, callers int, all []pair) error {
 	if _, _, err := drive(b.ctx, k, callers, all[:warm]); err != nil {
 		return errors.Join(err, k.Close())
 	}
+	own, server := b.cpuUsed()
 	took, each, err := drive(b.ctx, k, callers, all[warm:])
+	cpu := b.cpuSince(own, server, len(all)-warm)
 	if err = errors.Join(err, k.Close()); err != nil {
 		return err
 	}
@@ -157,6 +166,7 @@ func (b *ledgerBench) turn(s *side, callers int, all []pair) error {
 	slices.Sort(each)
 	s.rate = append(s.rate, float64(len(each))/took.Seconds())
 	s.p50, s.p99 = append(s.p50, quantile(each, 0.5)), append(s.p99, quantile(each, 0.99))
+	s.cpu = append(s.cpu, cpu)
 	s.bytes = float64(n) / float64(len(all))
 	return nil
 }
@@ -196,14 +206,14 @@ func (b *ledgerBench) pairTable(callers int, sides []*side) {
 		rate := spreadOf(s.rate)
 		rows = append(rows, []string{
 			s.name, fmt.Sprintf("%.0f (%.0f .. %.0f)", rate.median, rate.low, rate.high), ratio(spreadOf(ratios(s.rate, sides[0].rate))),
-			duration(spreadOf(s.p50).median), duration(spreadOf(s.p99).median), fmt.Sprintf("%.0f", math.Ceil(s.bytes)),
+			duration(spreadOf(s.p50).median), duration(spreadOf(s.p99).median), b.cpuColumn(s.cpu), fmt.Sprintf("%.0f", math.Ceil(s.bytes)),
 		})
 	}
 	head := "callers"
 	if callers == 1 {
 		head = "caller"
 	}
-	writeTable(b.w, []string{fmt.Sprintf("%d %s", callers, head), "pairs/s (p10 .. p90)", "times " + sides[0].name, "p50 of a pair", "p99", "bytes/pair"}, rows)
+	writeTable(b.w, []string{fmt.Sprintf("%d %s", callers, head), "pairs/s (p10 .. p90)", "times " + sides[0].name, "p50 of a pair", "p99", "CPU/pair", "bytes/pair"}, rows)
 }
 
 // stored is any ledger.
@@ -256,6 +266,7 @@ which each write looks up before; it has no index of objects, no leases, charges
 At 1 caller it uses Update, else Batch with a delay of 200 us, both of which suit it better than
 its default of 10 ms. The journal is as a node opens it: WAL, synchronous=FULL, a checkpoint
 signed every 1,024 entries. Every turn begins with a fresh store; sizes are after Close.
+CPU time is that of this whole process, callers included, and of a server on this host.
 `
 
 // benchEmbedded compares the embedded journal with a bare log and with bbolt.
@@ -266,7 +277,7 @@ func (b *ledgerBench) benchEmbedded() (claims []claim, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range callerCounts {
+	for _, c := range b.callerCounts() {
 		raw := &side{name: "raw log", open: b.openRaw}
 		ours := &side{name: "journal", open: b.openEmbedded}
 		bolt := &side{name: "bbolt", open: func() (keeper, func() (int64, error), error) { return b.openBolt(c.callers > 1) }}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/manifest"
 )
 
 // right is what a request needs.
@@ -18,9 +19,11 @@ type right string
 
 const (
 	read    right = "read"
-	write   right = "write"   // objects and attestations
+	write   right = "write"   // objects, attestations and OCI
 	publish right = "publish" // names, of which a token holds some
 )
+
+const publishPrefix = string(publish) + ":"
 
 // Access says who may do what (RFC-MYTHOS-0011 §4.2).
 type Access struct {
@@ -30,6 +33,7 @@ type Access struct {
 	// listen on such an address and on no other.
 	Open   bool
 	Tokens []Token
+	Proofs *Proofs // nil: capability proofs do not count
 }
 
 // Token is what a registry knows of a token.
@@ -40,23 +44,47 @@ type Token struct {
 	Rights []string
 }
 
-// allows refuses a request that does not show the right that it needs.
-func (a *Access) allows(r *http.Request, needs right, _ time.Time) error {
-	if needs == read && !a.Private || a.Open && loopback(r.RemoteAddr) {
+// CheckRight refuses what is no right of a token.
+func CheckRight(text string) error {
+	prefix, ok := strings.CutPrefix(text, publishPrefix)
+	switch {
+	case text == string(read), text == string(write):
+		return nil
+	case ok && (prefix == "" || manifest.CheckName(strings.TrimSuffix(prefix, "/"))):
 		return nil
 	}
-	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || credentials == "" {
-		return fault.New(ErrAccess, "this needs a token")
+	return fault.New(ErrToken, "%q is no right: read, write, or publish: and the beginning of names, as in publish:demo/", text)
+}
+
+// allows refuses a request that does not show the right that it needs, and says
+// who asked.
+func (a *Access) allows(r *http.Request, needs right, now time.Time) (who string, err error) {
+	if needs == read && !a.Private || a.Open && loopback(r.RemoteAddr) {
+		return "", nil
 	}
-	token := a.token(credentials)
+	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	switch {
+	case credentials == "":
+	case strings.EqualFold(scheme, "Bearer"):
+		return a.allowsToken(credentials, r, needs)
+	case strings.EqualFold(scheme, "Basic") && strings.HasPrefix(r.URL.Path, ociPath):
+		_, password, _ := r.BasicAuth()
+		return a.allowsToken(password, r, needs)
+	case strings.EqualFold(scheme, proofScheme) && a.Proofs != nil:
+		return a.Proofs.allows(credentials, r, needs, now)
+	}
+	return "", fault.New(ErrAccess, "this needs a token")
+}
+
+func (a *Access) allowsToken(text string, r *http.Request, needs right) (string, error) {
+	token := a.token(text)
 	switch {
 	case token == nil:
-		return fault.New(ErrAccess, "the registry does not know this token")
+		return "", fault.New(ErrAccess, "the registry does not know this token")
 	case !token.has(needs, r):
-		return fault.New(ErrForbidden, "token %q does not have the right to %s", token.Name, needs)
+		return token.Name, fault.New(ErrForbidden, "token %q does not have the right to %s", token.Name, needs)
 	}
-	return nil
+	return token.Name, nil
 }
 
 // token finds a token. Every one is compared, in constant time, so that the time
@@ -79,7 +107,7 @@ func (t *Token) has(needs right, r *http.Request) bool {
 	case publish:
 		name, _, _ := cutVersion(r.PathValue("path"))
 		return slices.ContainsFunc(t.Rights, func(s string) bool {
-			prefix, ok := strings.CutPrefix(s, "publish:")
+			prefix, ok := strings.CutPrefix(s, publishPrefix)
 			return ok && strings.HasPrefix(name, prefix)
 		})
 	}

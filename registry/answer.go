@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/mythos-run/mythos/ctvp"
 	"github.com/mythos-run/mythos/runtime/cas"
@@ -60,10 +62,44 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status >= 500 && s.Failed != nil {
 		s.Failed(r, err)
 	}
+	if seen, ok := w.(*observed); ok {
+		seen.code = p.Code
+	}
+	if strings.HasPrefix(r.URL.Path, ociPath) {
+		s.failOCI(w, status, p)
+		return
+	}
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="mythos"`)
 	}
 	s.send(w, status, p)
+}
+
+// failOCI answers in the form of the OCI distribution API, whose clients send a
+// token as the password of any user.
+func (s *Service) failOCI(w http.ResponseWriter, status int, p problem) {
+	type entry struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	code := "UNKNOWN"
+	switch status {
+	case http.StatusUnauthorized:
+		code = "UNAUTHORIZED"
+		w.Header().Set("WWW-Authenticate", `Basic realm="mythos"`)
+	case http.StatusForbidden:
+		code = "DENIED"
+	case http.StatusTooManyRequests:
+		code = "TOOMANYREQUESTS"
+	}
+	s.send(w, status, struct {
+		Errors []entry `json:"errors"`
+	}{[]entry{{code, p.Message + " (" + p.Code + ")"}}})
+}
+
+// retryAfter asks a client to wait, in whole seconds.
+func retryAfter(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 }
 
 // answer sends a body with status 200.
@@ -81,7 +117,7 @@ func (s *Service) send(w http.ResponseWriter, status int, body any) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(raw)))
 	h.Set("X-Content-Type-Options", "nosniff")
-	allow(w, int64(len(raw)))
+	allow(w, int64(len(raw)), s.Patience)
 	w.WriteHeader(status)
 	_, _ = w.Write(raw) // the caller is gone if it fails
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/blob"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/remote"
 	"github.com/mythos-run/mythos/runtime/remote/bucket"
 )
 
@@ -37,52 +38,68 @@ func (s *Service) getObject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if o, ok := s.Objects.(remote.Opener); ok && r.Method == http.MethodGet {
+		in, size, err := o.OpenObject(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		return s.sendObject(w, r, id, size, func(off, _ int64) (io.ReadCloser, error) {
+			_, err := in.Seek(off, io.SeekStart)
+			return in, err // itself, so that a file is sent without copying it
+		})
+	}
 	size, err := s.Objects.Head(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	return s.sendObject(w, r, id, size, "application/octet-stream")
+	return s.sendObject(w, r, id, size, func(off, n int64) (io.ReadCloser, error) {
+		return s.Objects.Get(r.Context(), id, off, n)
+	})
 }
 
 // sendObject answers GET and HEAD with an object. Its reader verifies it.
-func (s *Service) sendObject(w http.ResponseWriter, r *http.Request, id cid.Hash, size int64, media string) error {
+func (s *Service) sendObject(w http.ResponseWriter, r *http.Request, id cid.Hash, size int64, open func(off, n int64) (io.ReadCloser, error)) error {
 	h := w.Header()
-	h.Set("ETag", `"`+id.String()+`"`)
-	h.Set("Accept-Ranges", "bytes")
-	h.Set("Cache-Control", forEver)
-	h.Set("Content-Type", media)
-	h.Set("X-Content-Type-Options", "nosniff")
 	if strings.Contains(r.Header.Get("If-None-Match"), id.String()) {
+		describe(h, id)
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	off, n, status := byteRange(r.Header.Get("Range"), size)
+	var in io.ReadCloser
+	if r.Method == http.MethodGet && n > 0 {
+		var err error
+		if in, err = open(off, n); err != nil {
+			return err
+		}
+		defer in.Close()
+	}
+	describe(h, id)
 	switch status {
 	case http.StatusPartialContent:
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", off, off+n-1, size))
 	case http.StatusRequestedRangeNotSatisfiable:
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", size))
-		n = 0
 	}
 	h.Set("Content-Length", strconv.FormatInt(n, 10))
-	if r.Method == http.MethodHead || n == 0 {
-		w.WriteHeader(status)
+	w.WriteHeader(status)
+	if in == nil {
 		return nil
 	}
-	in, err := s.Objects.Get(r.Context(), id, off, n)
-	if err != nil {
-		for _, name := range []string{"ETag", "Accept-Ranges", "Cache-Control", "Content-Range"} {
-			h.Del(name)
-		}
-		return err
-	}
-	defer in.Close()
-	allow(w, n)
-	w.WriteHeader(status)
 	if _, err := io.CopyN(w, in, n); err != nil && r.Context().Err() == nil && s.Failed != nil {
 		s.Failed(r, err) // the length tells the caller that something lacks
 	}
 	return nil
+}
+
+// describe sets the header of an object.
+func describe(h http.Header, id cid.Hash) {
+	h.Set("ETag", `"`+id.String()+`"`)
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Cache-Control", forEver)
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 // byteRange reads a Range header of one range. What it does not understand counts
@@ -166,33 +183,63 @@ func (s *Service) store(r *http.Request, id cid.Hash) (added bool, err error) {
 		return false, err
 	}
 	v := bucket.Value{Size: r.ContentLength, Sum: id, Open: once(r.Body)}
-	if v.Size <= blob.FlatLimit {
-		raw := make([]byte, v.Size)
-		if _, err := io.ReadFull(r.Body, raw); err != nil {
-			return false, fault.New(cas.ErrMismatch, "the body ends early").About(id.String())
-		}
-		if got := cid.Sum(raw); got != id {
-			return false, fault.New(cas.ErrMismatch, "the bytes sent hash to %s", got).About(id.String())
+	_, ownStore := s.Objects.(remote.Opener)
+	whole := v.Size <= bufferForRetry && !ownStore || v.Size <= bufferSmall
+	if whole {
+		raw, err := readWhole(r.Body, id, v.Size)
+		if err != nil {
+			return false, err
 		}
 		v.Open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
 	}
 	err = s.Objects.Put(r.Context(), v)
-	if errors.Is(err, cas.ErrCorrupt) {
+	if errors.Is(err, cas.ErrMismatch) || errors.Is(err, cas.ErrCorrupt) && !whole && !ownStore {
 		err = fault.New(cas.ErrMismatch, "the bytes sent are others").About(id.String())
 	}
 	return err == nil, err
 }
 
+const (
+	// bufferForRetry is how much of a body is held so that it can be sent to a bucket
+	// once more.
+	bufferForRetry = blob.FlatLimit
+	// bufferSmall is what is always held: it costs less than a stream.
+	bufferSmall = 64 << 10
+)
+
+// readWhole reads and checks a body.
+func readWhole(body io.Reader, id cid.Hash, size int64) ([]byte, error) {
+	raw := make([]byte, size)
+	if _, err := io.ReadFull(body, raw); err != nil {
+		return nil, fault.New(ErrRequest, "read the body: %w", err)
+	}
+	if got := cid.Sum(raw); got != id {
+		return nil, fault.New(cas.ErrMismatch, "the bytes sent hash to %s", got).About(id.String())
+	}
+	return raw, nil
+}
+
 // once opens a body, which cannot be read again.
-func once(body io.ReadCloser) func() (io.ReadCloser, error) {
+func once(body io.Reader) func() (io.ReadCloser, error) {
 	opened := false
 	return func() (io.ReadCloser, error) {
 		if opened {
-			return nil, errors.New("the body was read already")
+			return nil, fault.New(cas.ErrUnavailable, "the body was read already")
 		}
 		opened = true
-		return io.NopCloser(body), nil
+		return io.NopCloser(callers{body}), nil
 	}
+}
+
+// callers is a body; what fails is the caller's request.
+type callers struct{ io.Reader }
+
+func (c callers) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fault.New(ErrRequest, "read the body: %w", err)
+	}
+	return n, err
 }
 
 func (s *Service) has(w http.ResponseWriter, r *http.Request) error {

@@ -3,16 +3,24 @@
 // signatures and runs nothing. Objects live in any remote.Remote, names in an
 // index.Index; several services over the same two are one registry.
 //
-// A request passes, in this order: the limit of requests at a time, who may
-// (access.go), and its handler (objects.go, names.go, attestations.go). What
-// fails is answered by one JSON error with a stable code (answer.go).
+// A request passes, in this order: the rate of its client (rate.go), the limit of
+// requests at a time, who may (access.go, proof.go), and its handler (objects.go,
+// names.go, attestations.go). What fails is answered by one JSON error with a
+// stable code (answer.go); everything is counted and logged (observe.go).
 package registry
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mythos-run/mythos/registry/index"
+	"github.com/mythos-run/mythos/runtime/cas"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/remote"
 )
@@ -24,9 +32,13 @@ const (
 	ErrMethod     fault.Code = "registry_method"     // a path that has no such method
 	ErrPath       fault.Code = "registry_path"       // a path that nothing is at
 	ErrBusy       fault.Code = "registry_busy"       // as many requests as may be are being served
+	ErrRate       fault.Code = "registry_rate"       // a client that asks too often
 	ErrDraining   fault.Code = "registry_draining"   // the service is ending
 	ErrAccess     fault.Code = "registry_access"     // no credentials, or none that count
 	ErrForbidden  fault.Code = "registry_forbidden"  // credentials without that right
+	ErrProof      fault.Code = "registry_proof"      // a proof for another request than the one that it came with
+	ErrToken      fault.Code = "registry_token"      // a file of tokens, a name or a right that is not of its form
+	ErrNoToken    fault.Code = "registry_no_token"   // no token of that name
 	ErrIncomplete fault.Code = "closure_incomplete"  // a manifest of whose closure something is missing
 	ErrPublisher  fault.Code = "publisher_signature" // a publisher who did not sign the manifest
 )
@@ -35,6 +47,7 @@ const (
 const (
 	defaultMaxObject   = 5 << 30 // bytes
 	defaultMaxRequests = 256
+	defaultPatience    = time.Minute
 )
 
 // Options is what a service works with.
@@ -44,9 +57,20 @@ type Options struct {
 	Clock   func() time.Time // required
 	Access  *Access          // nil: everybody reads and nobody writes
 
-	MaxObject   int64 // greatest size of an object in bytes; 0: 5 GiB
-	MaxRequests int   // at a time; 0: 256
+	MaxObject   int64         // greatest size of an object in bytes; 0: 5 GiB
+	MaxRequests int           // at a time; 0: 256
+	Patience    time.Duration // how long a client may be without progress; 0: a minute
+	// Rate is how many requests a second an address may make in the mean, and Burst
+	// how many at once. Rate 0: no limit; Burst 0: those of two seconds.
+	Rate  float64
+	Burst int
 
+	// OCI serves /v2/, under the same rules of who may: reading by GET and HEAD,
+	// writing by the rest. Nil: nothing is there.
+	OCI http.Handler
+
+	// Log is told of every request; nil: nobody is.
+	Log *slog.Logger
 	// Failed is told of errors that are the service's own, with what was asked; may
 	// be nil.
 	Failed func(r *http.Request, err error)
@@ -55,8 +79,11 @@ type Options struct {
 // Service is a registry. It is safe for concurrent use.
 type Service struct {
 	Options
-	slots chan struct{}
-	drain chan struct{} // closed by Drain
+	access  atomic.Pointer[Access]
+	slots   chan struct{}
+	limiter *limiter
+	metrics *metrics
+	drain   chan struct{} // closed by Drain
 }
 
 // New returns a service.
@@ -67,11 +94,22 @@ func New(o Options) *Service {
 	if o.MaxRequests == 0 {
 		o.MaxRequests = defaultMaxRequests
 	}
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
+	}
 	if o.Access == nil {
 		o.Access = &Access{}
 	}
-	return &Service{Options: o, slots: make(chan struct{}, o.MaxRequests), drain: make(chan struct{})}
+	s := &Service{
+		Options: o, slots: make(chan struct{}, o.MaxRequests), limiter: newLimiter(o.Rate, o.Burst),
+		metrics: newMetrics(o.Clock()), drain: make(chan struct{}),
+	}
+	s.access.Store(o.Access)
+	return s
 }
+
+// SetAccess says anew who may do what, for all requests from now on.
+func (s *Service) SetAccess(a *Access) { s.access.Store(a) }
 
 // Drain makes /readyz say that the service is ending. It is called once.
 func (s *Service) Drain() { close(s.drain) }
@@ -80,50 +118,88 @@ func (s *Service) Drain() { close(s.drain) }
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
-		"GET /objects/{cid}":          {s.getObject, read},
-		"PUT /objects/{cid}":          {s.putObject, write},
-		"POST /has":                   {s.has, read},
-		"GET /names/{path...}":        {s.getVersion, read},
-		"PUT /names/{path...}":        {s.publish, publish},
-		"GET /versions/{name...}":     {s.versions, read},
-		"GET /packages/{id}":          {s.getPackage, read},
-		"POST /attestations":          {s.attest, write},
-		"GET /attestations/{subject}": {s.attestations, read},
-		"/":                           {s.nothing, read},
+		"GET /objects/{cid}":          {s.getObject, read, "objects"},
+		"PUT /objects/{cid}":          {s.putObject, write, "objects"},
+		"POST /has":                   {s.has, read, "has"},
+		"GET /names/{path...}":        {s.getVersion, read, "names"},
+		"PUT /names/{path...}":        {s.publish, publish, "names"},
+		"GET /versions/{name...}":     {s.versions, read, "versions"},
+		"GET /packages/{id}":          {s.getPackage, read, "packages"},
+		"POST /attestations":          {s.attest, write, "attestations"},
+		"GET /attestations/{subject}": {s.attestations, read, "attestations"},
+		"GET /metrics":                {s.showMetrics, read, "metrics"},
+		"/":                           {s.nothing, read, "nothing"},
 	} {
 		mux.Handle(pattern, s.guard(h))
+	}
+	if s.OCI != nil {
+		mux.Handle("GET "+ociPath, s.guard(handler{s.serveOCI, read, "oci"}))
+		mux.Handle(ociPath, s.guard(handler{s.serveOCI, write, "oci"}))
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, health{"mythos.registry.health/1", "ok"}) })
 	mux.HandleFunc("GET /readyz", s.ready)
 	return mux
 }
 
+// ociPath is where the OCI distribution API begins.
+const ociPath = "/v2/"
+
+// AllowsOCI refuses a request below /v2/ that may not read or write: what asks for
+// more than its method says, that handler asks here.
+func (s *Service) AllowsOCI(r *http.Request, writes bool) error {
+	needs := read
+	if writes {
+		needs = write
+	}
+	_, err := s.access.Load().allows(r, needs, s.Clock())
+	return err
+}
+
+func (s *Service) serveOCI(w http.ResponseWriter, r *http.Request) error {
+	s.OCI.ServeHTTP(w, r)
+	return nil
+}
+
 // handler serves a request for which its caller needs a right.
 type handler struct {
 	serve func(http.ResponseWriter, *http.Request) error
 	needs right
+	route string // in metrics
 }
 
-// guard bounds the requests that are served at a time, asks who may, and answers
-// with the error.
+// guard bounds the requests that are served, asks who may, and answers with the
+// error.
 func (s *Service) guard(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-		default:
-			w.Header().Set("Retry-After", "1")
-			s.fail(w, r, fault.New(ErrBusy, "%d requests are being served", s.MaxRequests))
-			return
-		}
-		err := s.Access.allows(r, h.needs, s.Clock())
+		seen := s.observe(w, r, h.route)
+		defer seen.end()
+		release, err := s.admit(seen, r)
 		if err == nil {
-			err = h.serve(w, r)
+			defer release()
+			seen.who, err = s.access.Load().allows(r, h.needs, s.Clock())
+		}
+		if err == nil {
+			err = h.serve(seen, r)
 		}
 		if err != nil {
-			s.fail(w, r, err)
+			s.fail(seen, r, err)
 		}
 	})
+}
+
+// admit takes a place among the requests that are served.
+func (s *Service) admit(w http.ResponseWriter, r *http.Request) (release func(), err error) {
+	if wait := s.limiter.wait(r.RemoteAddr, s.Clock()); wait > 0 {
+		retryAfter(w, wait)
+		return nil, fault.New(ErrRate, "more than %g requests a second", s.Rate)
+	}
+	select {
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
+	default:
+		retryAfter(w, time.Second)
+		return nil, fault.New(ErrBusy, "%d requests are being served", s.MaxRequests)
+	}
 }
 
 type health struct {
@@ -132,23 +208,31 @@ type health struct {
 }
 
 func (s *Service) ready(w http.ResponseWriter, r *http.Request) {
-	select {
-	case <-s.drain:
-		s.fail(w, r, fault.New(ErrDraining, "this registry is ending"))
-		return
-	default:
-	}
-	if err := s.Index.Ping(r.Context()); err != nil {
+	err := s.canServe(r.Context())
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	s.answer(w, r, health{"mythos.registry.health/1", "ready"})
 }
 
+// canServe asks the storage for an object that need not be there.
+func (s *Service) canServe(ctx context.Context) error {
+	select {
+	case <-s.drain:
+		return fault.New(ErrDraining, "this registry is ending")
+	default:
+	}
+	if _, err := s.Objects.Head(ctx, cid.Sum(nil)); err != nil && !errors.Is(err, cas.ErrNotFound) {
+		return err
+	}
+	return s.Index.Ping(ctx)
+}
+
 // nothing answers for paths and methods that are not there.
 func (s *Service) nothing(_ http.ResponseWriter, r *http.Request) error {
-	for _, known := range []string{"/objects/", "/has", "/names/", "/versions/", "/packages/", "/attestations"} {
-		if len(r.URL.Path) >= len(known) && r.URL.Path[:len(known)] == known {
+	for _, known := range []string{"/objects/", "/has", "/names/", "/versions/", "/packages/", "/attestations", "/metrics", "/healthz", "/readyz"} {
+		if strings.HasPrefix(r.URL.Path, known) {
 			return fault.New(ErrMethod, "%s is not for %.40s", r.Method, known).About(r.URL.Path)
 		}
 	}

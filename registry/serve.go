@@ -18,8 +18,7 @@ const (
 )
 
 const (
-	patience = time.Minute // without progress of a client
-	slowest  = 16 << 10    // bytes of an answer for which it has a second more
+	slowest = 16 << 10 // bytes of an answer for which a client has a second more
 
 	drainTime  = 30 * time.Second
 	headerTime = 10 * time.Second
@@ -53,7 +52,7 @@ func Listen(ctx context.Context, address string, open bool) (net.Listener, error
 // Serve serves until ctx ends, and then finishes what runs.
 func (s *Service) Serve(ctx context.Context, o ServeOptions) error {
 	server := &http.Server{
-		Handler: deadlines(s.Handler()), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		Handler: s.deadlines(s.Handler()), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -81,11 +80,10 @@ func (s *Service) Serve(ctx context.Context, o ServeOptions) error {
 }
 
 // deadlines ends a request whose client makes no progress.
-func deadlines(next http.Handler) http.Handler {
+func (s *Service) deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := http.NewResponseController(w)
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = progressing{r.Body, c}
+			r.Body = progressing{r.Body, http.NewResponseController(w), s.Patience}
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -94,18 +92,19 @@ func deadlines(next http.Handler) http.Handler {
 // progressing gives a client some time for every part of a body.
 type progressing struct {
 	io.ReadCloser
-	c *http.ResponseController
+	c        *http.ResponseController
+	patience time.Duration
 }
 
 func (p progressing) Read(b []byte) (int, error) {
-	if err := p.c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := p.c.SetReadDeadline(time.Now().Add(p.patience)); err != nil {
 		return 0, err
 	}
 	return p.ReadCloser.Read(b)
 }
 
 // allow gives a client the time to take n bytes.
-func allow(w http.ResponseWriter, n int64) {
+func allow(w http.ResponseWriter, n int64, patience time.Duration) {
 	// A writer without deadlines, as tests have, needs none.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience + time.Duration(n/slowest)*time.Second))
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,7 @@ type powerFlags struct {
 	tool, in           string // a tool, and the package that knows its name
 	grant, kind, scope string // a power of another kind
 
-	calls                            int
+	calls                            callCount
 	where                            []string
 	pkg, module, request, ledgerName string
 	ringMax                          int
@@ -36,12 +37,13 @@ func (p *powerFlags) bindTool(f *pflag.FlagSet) {
 func (p *powerFlags) bindPower(f *pflag.FlagSet) {
 	f.StringVar(&p.grant, "grant", "", "a `POWER` as \"mythos run --grant\" takes it: "+node.PowerForms)
 	f.StringVar(&p.kind, "kind", "", "any `KIND`, with --scope: "+kindList())
+	noEnv(f, "grant") // MYTHOS_GRANT is all that a run gets
 	f.StringVar(&p.scope, "scope", "", "the scope of --kind: a `JSON` object of its fields")
 }
 
 // bindLimits adds the flags that limit a power.
 func (p *powerFlags) bindLimits(f *pflag.FlagSet) {
-	f.IntVar(&p.calls, "calls", -1, "how many calls it allows on one ledger, `N` (default 1, or as many as its parent)")
+	f.Var(&p.calls, "calls", "how many calls it allows on one ledger, `N` (default 1, or as many as its parent)")
 	f.StringArrayVar(&p.where, "where", nil, "a `CONSTRAINT` on an argument, POINTER:OP=VALUE with OP eq, le, ge, in or prefix; may be repeated")
 	f.StringVar(&p.pkg, "package", "", "only from this `PACKAGE`: a folder or an archive, or a package id sha256:...")
 	f.StringVar(&p.module, "module", "", "only this module, by its `CID`")
@@ -49,6 +51,30 @@ func (p *powerFlags) bindLimits(f *pflag.FlagSet) {
 	f.StringVar(&p.request, "request", "", "only this one request, by its `HASH`: an approval")
 	f.StringVar(&p.ledgerName, "on-ledger", "", "only on the ledger with this `ID`, 64 hex digits, or \"here\" for this node's")
 }
+
+// callCount is the value of --calls; 0 if it is not given.
+type callCount uint32
+
+// String returns "" for what is not given, so that help shows no default.
+func (c *callCount) String() string {
+	if *c == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(*c), 10)
+}
+
+// Set reads a count, of at least one.
+func (c *callCount) Set(text string) error {
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || n == 0 {
+		return errors.New(mustCount)
+	}
+	*c = callCount(n)
+	return nil
+}
+
+// Type names the flag's type, for flagError.
+func (*callCount) Type() string { return typeCount }
 
 func kindList() string {
 	var names []string
@@ -60,7 +86,7 @@ func kindList() string {
 
 // limited reports whether a limit was given that only calls of tools have.
 func (p *powerFlags) limited() bool {
-	return p.calls >= 0 || len(p.where) > 0 || p.module != "" || p.request != "" || p.ledgerName != "" || p.ringMax >= 0
+	return p.calls > 0 || len(p.where) > 0 || p.module != "" || p.request != "" || p.ledgerName != "" || p.ringMax >= 0
 }
 
 // build returns the scope that the flags name.
@@ -150,10 +176,7 @@ func bindingOf(in *node.Contents, meant func(*manifest.ModuleBinding) bool) *man
 
 // limit puts the limits of the flags on a scope, over what it has.
 func (p *powerFlags) limit(ctx context.Context, n *node.Node, call *caps.ToolCall) error {
-	if p.calls > 1<<32-1 {
-		return usagef("--calls is at most %d", uint32(1<<32-1))
-	}
-	if p.calls >= 0 {
+	if p.calls > 0 {
 		call.MaxCalls = uint32(p.calls)
 	}
 	set := map[string]string{}

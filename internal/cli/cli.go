@@ -74,6 +74,7 @@ func (a *app) mythos() *cobra.Command {
 	root := a.root("Pack, verify, run and inspect MYTHOS packages")
 	root.AddGroup(
 		&cobra.Group{ID: groupPackages, Title: "PACKAGES"},
+		&cobra.Group{ID: groupRemotes, Title: "OTHER MACHINES"},
 		&cobra.Group{ID: groupRecords, Title: "RECORDS"},
 		&cobra.Group{ID: groupTrust, Title: "KEYS AND TRUST"},
 		&cobra.Group{ID: groupBytes, Title: "BYTES"},
@@ -86,6 +87,7 @@ func (a *app) mythos() *cobra.Command {
 // The groups of commands in help.
 const (
 	groupPackages = "packages"
+	groupRemotes  = "remotes"
 	groupRecords  = "records"
 	groupTrust    = "trust"
 	groupBytes    = "bytes"
@@ -95,7 +97,8 @@ const (
 // commands lists what mythos can do, in the order of its help.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
-		newInit(a), newPack(a), newVerify(a), newInspect(a), newDiff(a), newRun(a, runMythos), newDev(a),
+		newInit(a), newPack(a), newUnpack(a), newVerify(a), newInspect(a), newDiff(a), newRun(a, runMythos), newDev(a),
+		newPush(a), newPublish(a), newPull(a), newLogin(a), newLogout(a), newRegistry(a),
 		newReceipts(a), newLedger(a), newStore(a),
 		newKeys(a), newTrust(a), newPolicy(a), newAttest(a), newPromote(a), newDemote(a), newCaps(a),
 		newIR(a), newCan(a), newCTVP(a),

@@ -203,6 +203,34 @@ func TestFlagsFromEnvironment(t *testing.T) {
 	}
 }
 
+// TestEnvironmentMeansOneThing: a variable that flags of several commands read has one
+// type in all of them, and MYTHOS_KEY is a secret key everywhere.
+func TestEnvironmentMeansOneThing(t *testing.T) {
+	a, _, _ := quiet("mythos")
+	b, _, _ := quiet("mythos-executor")
+	types, where := map[string]string{}, map[string]string{}
+	for _, root := range []*cobra.Command{a.mythos(), b.executor()} {
+		each(root, func(cmd *cobra.Command) {
+			cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+				name := envName(f)
+				if name == "" {
+					return
+				}
+				if have, ok := types[name]; ok && have != f.Value.Type() {
+					t.Errorf("%s is %s of %s and %s of %s", name, have, where[name], f.Value.Type(), cmd.CommandPath())
+				}
+				types[name], where[name] = f.Value.Type(), cmd.CommandPath()
+				if name == "MYTHOS_KEY" && strings.Contains(f.Usage, "public") {
+					t.Errorf("%s is a public key of %s", name, cmd.CommandPath())
+				}
+			})
+		})
+	}
+	if types["MYTHOS_KEY"] != "string" || types["MYTHOS_RUN_ID"] != "string" {
+		t.Errorf("MYTHOS_KEY is %q, MYTHOS_RUN_ID %q", types["MYTHOS_KEY"], types["MYTHOS_RUN_ID"])
+	}
+}
+
 func TestPrintJSON(t *testing.T) {
 	a, out, _ := quiet("mythos")
 	in := map[string]string{"a": "<&> \u0085\u202e\U000e0041\x1b\x7f Gr\u00fc\u00dfe \u4e16\u754c"}

@@ -184,9 +184,26 @@ func flagUsages(cmd *cobra.Command) string {
 	return shown.FlagUsages()
 }
 
-// envName is the environment variable that stands for a flag.
+// noEnvKey is the annotation of a flag that no environment variable stands for.
+const noEnvKey = "no_env"
+
+// noEnv keeps flags out of the environment: those whose name means something else to
+// another command, so that one variable would say two things.
+func noEnv(f *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		_ = f.SetAnnotation(name, noEnvKey, nil) // fails for a flag that is not there, which TestEnvironmentMeansOneThing would see
+	}
+}
+
+// envName is the environment variable that stands for a flag, "" for none.
 func envName(f *pflag.Flag) string {
-	if f.Name == "help" || f.Name == "version" {
+	if _, none := f.Annotations[noEnvKey]; none {
+		return ""
+	}
+	switch f.Name {
+	case "help", "version":
+		return ""
+	case "from", "to", "name", "kind": // of something else in almost every command
 		return ""
 	}
 	return "MYTHOS_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -240,6 +257,12 @@ func flagError(err error) error {
 	return usagef("%w", err)
 }
 
+// typeCount is the type of a flag that counts something, and mustCount what it takes.
+const (
+	typeCount = "count"
+	mustCount = "must be 1 to 4294967295"
+)
+
 // mustBe describes the values that a flag takes; err is why it refused one.
 func mustBe(f *pflag.Flag, err error) string {
 	switch f.Value.Type() {
@@ -249,6 +272,8 @@ func mustBe(f *pflag.Flag, err error) string {
 		return "must be a whole number"
 	case "uint8":
 		return "must be 0 to 255"
+	case typeCount:
+		return mustCount
 	}
 	return err.Error()
 }

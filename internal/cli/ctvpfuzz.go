@@ -52,6 +52,7 @@ specification says.`,
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.impls, "impl", nil, "compare the program `CMD`; may be repeated")
+	noEnv(f, "impl") // MYTHOS_IMPL is one, of ctvp verify
 	f.Uint64Var(&o.cases, "cases", 20_000, "how many cases")
 	f.Uint64Var(&o.seed, "seed", 1, "what the cases are made from")
 	f.Uint64Var(&o.first, "first", 0, "number of the first case")

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -42,7 +43,8 @@ invalid, unsigned, or unknown, which is sound but not signed by publishers that 
 node trusts. They are compared whatever it is; what an invalid package says of
 itself need not be true.
 
-The exit code is 0 if nothing changed and 1 if something did. An error has another.`,
+The exit code is 0 if nothing changed and 1 if something did; 3, as of "mythos verify",
+if one of the two is invalid, whatever changed. Another error has another.`,
 		Example: "  mythos diff dist/demo-001-0.1.0 dist/demo-001-0.2.0.mythos.tgz\n" +
 			"  mythos diff sha256:... dist/demo-001-0.2.0 --json",
 		Args: args(cobra.ExactArgs(2)),
@@ -59,7 +61,7 @@ The exit code is 0 if nothing changed and 1 if something did. An error has anoth
 // diffView is what diff --json prints.
 type diffView struct {
 	Schema    string        `json:"schema"`
-	Same      bool          `json:"same"`
+	Same      bool          `json:"same"`       // nothing changed, and neither is invalid
 	MorePower bool          `json:"more_power"` // a change adds power
 	A         diffSide      `json:"a"`
 	B         diffSide      `json:"b"`
@@ -86,7 +88,10 @@ func (o *diffOptions) run(ctx context.Context, a, b string) error {
 			return err
 		}
 		differs = !v.Same
-		return o.print(v)
+		if err := o.print(v); err != nil {
+			return err
+		}
+		return v.invalid()
 	})
 	entry, _ := lookUp(fault.CodeOf(err))
 	switch {
@@ -113,9 +118,26 @@ func compare(ctx context.Context, n *node.Node, a, b string) (v diffView, err er
 		}
 	}
 	v.Changes = list(diff.Compare(ctx, sides[0], sides[1]))
-	v.Same = len(v.Changes) == 0
-	v.MorePower = !v.Same && v.Changes[0].Power == diff.More
+	v.Same = len(v.Changes) == 0 && v.invalid() == nil
+	v.MorePower = len(v.Changes) > 0 && v.Changes[0].Power == diff.More
 	return v, ctx.Err()
+}
+
+// invalid is the error of the sides that are not what their hashes or signatures say,
+// nil without one: what such a package says of itself cannot be compared with anything.
+func (v *diffView) invalid() error {
+	out := &failures{exit: exitVerification}
+	for _, s := range []diffSide{v.A, v.B} {
+		if s.Verdict != verdictInvalid {
+			continue
+		}
+		of := verifyView{Failures: s.unsound()}
+		out.errs = append(out.errs, of.failure(s.Package))
+	}
+	if len(out.errs) == 0 {
+		return nil
+	}
+	return out
 }
 
 // openSide verifies a package that is open.
@@ -136,6 +158,21 @@ func openSide(ctx context.Context, n *node.Node, ref string, src gate.Source) (s
 	}, nil
 }
 
+// unsound is the failures that make a package invalid: those but of who signed it.
+func (s diffSide) unsound() (out []failureView) {
+	for _, f := range s.Failures {
+		if !aboutSigner(f.Code) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// aboutSigner reports whether a sound package may fail so.
+func aboutSigner(code fault.Code) bool {
+	return code == manifest.ErrUnsigned || code == manifest.ErrSignerUnknown || code == manifest.ErrSignerThreshold
+}
+
 // verdict tells a package that is not sound from one that nobody signed, and from
 // one whose signers this node does not trust.
 func verdict(r *gate.Report) string {
@@ -147,7 +184,7 @@ func verdict(r *gate.Report) string {
 		case manifest.ErrSignerUnknown, manifest.ErrSignerThreshold:
 			out = "unknown"
 		default:
-			return "invalid"
+			return verdictInvalid
 		}
 	}
 	return out
@@ -170,6 +207,9 @@ func (o *diffOptions) print(v diffView) error {
 	if v.Same {
 		return o.printf("\nnothing changed\n")
 	}
+	if err := o.printFailures(v); err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		power diff.Power
 		title string
@@ -179,6 +219,28 @@ func (o *diffOptions) print(v diffView) error {
 		}
 	}
 	return nil
+}
+
+// printFailures lists what is wrong with the sides that are invalid.
+func (o *diffOptions) printFailures(v diffView) error {
+	t := term.NewTable("", "CODE", "SUBJECT", "MESSAGE")
+	wrong := false
+	for _, s := range []struct {
+		name string
+		side diffSide
+	}{{"A", v.A}, {"B", v.B}} {
+		if s.side.Verdict != verdictInvalid {
+			continue
+		}
+		wrong = true
+		for _, f := range s.side.unsound() {
+			t.Row(s.name, string(f.Code), f.Subject, f.Message)
+		}
+	}
+	if !wrong {
+		return nil
+	}
+	return errors.Join(o.printf("\nAn invalid package need not be what it says of itself:\n"), o.printTable(t))
 }
 
 func (s diffSide) signers() string {

@@ -41,6 +41,14 @@ func (f *failures) Error() string {
 
 func (f *failures) Unwrap() []error { return f.errs }
 
+// hinted is an error with a hint of its own instead of that of its code.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+
 // report prints what a command failed with and returns its exit code.
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	if err == nil {
@@ -66,6 +74,9 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	for _, e := range list {
 		entry := a.explain(cmd, e)
 		entry.Hint = hintFor(entry.Hint, e)
+		if own := new(hinted); errors.As(e, &own) {
+			entry.Hint = own.hint
+		}
 		a.printError(e)
 		if entry.Hint != "" && !hints[entry.Hint] {
 			hints[entry.Hint] = true

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -266,6 +267,11 @@ type effectView struct {
 	Retry          string       `json:"retry"`
 	Commit         *commitView  `json:"commit"`   // the one that stands, or stood; null if none ever did
 	Conflict       bool         `json:"conflict"` // another request came with the same id
+	Tool           *string      `json:"tool"`     // its name; null if its package is not at hand
+	RunID          *string      `json:"run_id"`   // of the latest register
+	Since          string       `json:"since"`    // when its last entry was appended
+	Why            *string      `json:"why"`      // of an effect in doubt or divergent, in words
+	Next           *string      `json:"next"`     // what to do; null: nothing
 	Entries        []shownEntry `json:"entries"`
 }
 
@@ -279,6 +285,8 @@ type shownEntry struct {
 	Kind      string          `json:"kind"`
 	Time      string          `json:"time"`
 	RunRecord *cid.Hash       `json:"run_record"`
+	By        *cid.Hash       `json:"by"`    // key id of who said it; null if the entry does not name it
+	Info      string          `json:"info"`  // what it says, in words
 	Entry     json.RawMessage `json:"entry"` // named view of the LedgerEntry
 }
 
@@ -287,12 +295,15 @@ func (o *ledgerShowOptions) show(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	return o.withRecords(func(_ *node.Node, r *records) error {
+	return o.withRecords(func(n *node.Node, r *records) error {
 		id, err := r.idem(ctx, p)
 		if err != nil {
 			return err
 		}
 		v, err := newEffectView(ctx, r, id)
+		if err == nil {
+			err = o.tell(ctx, n, r, &v)
+		}
 		if err != nil {
 			return err
 		}
@@ -326,7 +337,11 @@ func newEffectView(ctx context.Context, r *records, id cid.Hash) (effectView, er
 		if err != nil {
 			return v, damaged(rec, err)
 		}
-		v.Entries = append(v.Entries, shownEntry{rec.Kind.String(), view.Time(rec.Time), orNone(rec.Run), text})
+		by, info, err := said(rec)
+		if err != nil {
+			return v, damaged(rec, err)
+		}
+		v.Entries = append(v.Entries, shownEntry{rec.Kind.String(), view.Time(rec.Time), orNone(rec.Run), by, info, text})
 	}
 	return v, nil
 }
@@ -337,7 +352,16 @@ func (o *ledgerShowOptions) print(v effectView) error {
 	}
 	t := term.NewTable()
 	t.Row("idem_id", v.IdemID.String())
+	t.Row("tool", orDash(v.Tool))
+	t.Row("run", orDash(v.RunID))
 	t.Row("phase", v.phase())
+	t.Row("since", v.Since)
+	if v.Why != nil {
+		t.Row("why", *v.Why)
+	}
+	if v.Next != nil {
+		t.Row("next", *v.Next)
+	}
 	t.Row("tool_id", v.ToolID.String())
 	t.Row("request_hash", v.RequestHash.String())
 	if v.Commit != nil {
@@ -350,7 +374,15 @@ func (o *ledgerShowOptions) print(v effectView) error {
 	t.Row("register_id", v.RegisterID.String())
 	t.Row("owner", v.Owner.label())
 	t.Row("conflict", yes(v.Conflict))
-	if err := o.printTable(t); err != nil {
+	history := term.NewTable("TIME", "ENTRY", "BY", "SAYS")
+	for _, e := range v.Entries {
+		by := "-"
+		if e.By != nil {
+			by = short(*e.By)
+		}
+		history.Row(e.Time, e.Kind, by, e.Info)
+	}
+	if err := errors.Join(o.printTable(t), o.printf("\n"), o.printTable(history)); err != nil {
 		return err
 	}
 	for _, e := range v.Entries {

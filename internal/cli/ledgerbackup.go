@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -33,7 +32,7 @@ func newLedgerBackup(a *app) *cobra.Command {
 and objects beside them, leases, what was spent of each capability, checkpoints. Runs
 go on writing meanwhile. The copy is verified whole, as "mythos ledger verify" does,
 and durable before it has its name; a file that is there is never replaced without
---force. It holds what the ledger holds, so keep it as safe, and the executor's key
+--force, and what is no file, such as a device or a link, not even then. It holds what the ledger holds, so keep it as safe, and the executor's key
 with it ("mythos keys"), without which nothing goes on from it.
 
 A ledger in a PostgreSQL database is backed up there: pg_dump, or a base backup with
@@ -63,6 +62,9 @@ func (o *ledgerBackupOptions) backup(ctx context.Context, path string) error {
 	return o.withNode(func(n *node.Node) error {
 		if n.Settings.Ledger != "" {
 			return errShared("back it up with pg_dump, or with a base backup and its write-ahead log")
+		}
+		if err := backupPlace(n, path); err != nil {
+			return err
 		}
 		known, err := o.load(n)
 		if err != nil {
@@ -169,36 +171,45 @@ func (o *ledgerRestoreOptions) restore(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		src, err := journal.OpenFile(path, journal.Options{Clock: n.Clock})
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fault.New(ledger.ErrNoItem, "there is no such file").About(path)
-		}
+		src, err := openBackup(n, path)
 		if err != nil {
 			return err
 		}
-		v := backupView{Schema: "mythos.ledger.restore/1", File: path}
-		progress := term.NewProgress(o.Err, o.Getenv)
-		defer progress.Done()
+		v := restoreView{backupView: backupView{Schema: "mythos.ledger.restore/1", File: path}}
+		wait := o.newWaiting()
+		defer wait.done()
+		progress := wait.progress
 		options := journal.RestoreOptions{MoveAside: o.moveAside, BackupOptions: journal.BackupOptions{
 			Progress: pages(progress), Check: func(s *journal.SQLite) error { return v.audit(ctx, s, known, progress) },
 		}}
-		wait := func(holder string) { progress.Update("waiting for the ledger: %s", holder) }
-		aside, err := n.RestoreLedger(ctx, src, node.LedgerOptions{NoWait: o.noWait, OnWait: wait}, options)
+		aside, err := n.RestoreLedger(ctx, src, node.LedgerOptions{NoWait: o.noWait, OnWait: wait.ledger}, options)
 		if err = errors.Join(err, src.Close()); err != nil {
+			return aboutBackup(err)
+		}
+		wait.done()
+		v.Aside = orNull(aside)
+		if v.Unknown, err = unknownSigners(ctx, n); err != nil {
 			return err
 		}
-		progress.Done()
-		v.Aside = orNull(aside)
+		if v.Aside != nil {
+			if v.Lost, err = lost(ctx, n, aside, v.Entries); err != nil {
+				o.note("what is lost was not counted: %v", err) // it may be the reason for the restore
+			}
+		}
 		return o.print(v)
 	})
 }
 
-func (o *ledgerRestoreOptions) print(v backupView) error {
+func (o *ledgerRestoreOptions) print(v restoreView) error {
 	until := "it has no entry, so nothing is known"
 	if v.Until != nil {
 		until = "its newest entry is of " + *v.Until
 	}
 	o.note("%s: effects that were registered later are unknown and will be invoked again if they are asked for again", until)
+	if v.Lost != nil {
+		o.note("of the ledger that was moved aside: %s", v.Lost.text())
+	}
+	o.noteUnknown(v.Unknown)
 	if o.json {
 		return o.printJSON(v)
 	}
@@ -207,5 +218,9 @@ func (o *ledgerRestoreOptions) print(v backupView) error {
 			return err
 		}
 	}
-	return o.printf("restored %d entries from %s; all of it was verified\n", v.Entries, v.File)
+	verified := "all of it was verified"
+	if len(v.Unknown) > 0 {
+		verified = "its hashes and signatures were verified, but not all who signed are trusted here"
+	}
+	return o.printf("restored %d entries from %s; %s\n", v.Entries, v.File, verified)
 }

@@ -41,6 +41,7 @@ type checkpointKeys struct {
 func (k *checkpointKeys) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&k.keys, "key", nil, "public key file of a further executor whose checkpoints count; may be repeated")
+	noEnv(f, "key") // MYTHOS_KEY is a secret key
 	f.StringArrayVar(&k.witnesses, "witness", nil, "key of a witness whose cosignatures are verified, NAME+ID+BASE64; may be repeated")
 }
 

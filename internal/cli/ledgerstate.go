@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mythos-run/mythos/internal/view"
 	"github.com/mythos-run/mythos/runtime/libs/abi"
@@ -316,7 +317,11 @@ func (l *stateList) next(v ledger.View, runID string) string {
 	resolve := "mythos ledger resolve " + short(v.IdemID) + " --committed|--not-invoked --reason TEXT"
 	switch stateOf(v) {
 	case ledger.Open.String():
-		return "wait: it runs"
+		after := resolve
+		if v.Retry.Again() || v.Retry == ledger.Reconcile && v.Owner.Equal(l.own) {
+			after = again
+		}
+		return "wait until " + time.UnixMicro(v.LeaseExpires).UTC().Format("15:04:05Z") + " (lease), then " + after
 	case ledger.Free.String():
 		return again
 	case ledger.Divergent.String():

@@ -32,6 +32,9 @@ of its effect before it; check the receipts and objects beside it. A resolution 
 be by the owner of its register, as far as that may, or by an operator that the trust
 file held when it was appended.
 
+What is sound in itself, but signed by nobody who is known here, has the verdict
+"signer unknown" instead of "damaged": trust the executor or operator if you know it.
+
 The first entry that was altered, removed or moved is named by its index and id. If
 the ledger's own hashes were changed with it, only the checkpoints before and after
 it can be told. Entries after the newest checkpoint are held against their
@@ -159,17 +162,21 @@ func (o *ledgerVerifyOptions) print(v logVerification) error {
 }
 
 func (v logVerification) damageRows(t *term.Table, d *damageView) {
-	t.Row("verdict", "damaged")
+	verdict, label := "damaged", "damage"
+	if d.Sort.Unknown() {
+		verdict, label = "signer unknown", "what"
+	}
+	t.Row("verdict", verdict)
 	where := strconv.FormatUint(d.Index, 10)
 	if d.To > d.Index+1 {
 		where += " to " + strconv.FormatUint(d.To-1, 10)
 	}
 	what := "entry"
-	if d.Sort == audit.Checkpoint {
+	if d.Sort == audit.Checkpoint || d.Sort == audit.UnknownExecutor {
 		what = "checkpoint"
 	}
 	t.Row(what, where)
-	t.Row("damage", string(d.Sort))
+	t.Row(label, string(d.Sort))
 	if d.Kind != nil {
 		t.Row("kind", *d.Kind)
 	}

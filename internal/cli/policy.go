@@ -65,6 +65,7 @@ them with "mythos policy sign". An existing file is never replaced.`,
 	f.StringArrayVar(&o.verifiers, "verifier", nil, "a public key `FILE` of role verifier; may be repeated")
 	f.IntVar(&o.quorum, "quorum", 0, "how many verifiers must agree (default all, at most 2)")
 	f.IntSliceVar(&o.rings, "ring", []int{0, 1, 2}, "write only the source of this ring `N`; may be repeated")
+	noEnv(f, "ring") // MYTHOS_RING is where a run happens
 	return exits(cmd, 3)
 }
 
@@ -194,6 +195,7 @@ checked by itself.`,
 		},
 	}
 	cmd.Flags().IntVar(&o.ring, "ring", -1, "print the source of the policy of ring `N`")
+	noEnv(cmd.Flags(), "ring") // MYTHOS_RING is where a run happens
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
 	return exits(cmd, 3, 4, 6, 7)
 }

@@ -55,14 +55,17 @@ func (o *promoteOptions) run(ctx context.Context) error {
 		}
 		o.Rollback = &id
 	}
-	progress := term.NewProgress(o.Err, o.Getenv)
-	defer progress.Done()
-	o.OnWait = func(holder string) { progress.Update("waiting for the ledger: %s", holder) }
+	wait := o.newWaiting()
+	defer wait.done()
+	o.OnWait = wait.ledger
 	return o.withNode(func(n *node.Node) error {
 		done, err := n.Promote(ctx, o.PromoteOptions)
-		progress.Done()
+		wait.done()
 		if err != nil {
 			return about(o.Package, err)
+		}
+		for _, said := range done.Objections {
+			o.note("promoted although %s", said)
 		}
 		return o.printState(done, o.json)
 	})
@@ -81,10 +84,16 @@ func newDemote(a *app) *cobra.Command {
 		Long: `Take the package of that name out of a ring of this node, as an operator: the ring runs
 nothing under the name until another promotion. With --rollback it goes back to the
 package that the last promotion pinned. A run that is under way ends; the next one, also
-one that continues it, is refused.`,
+one that continues it, is refused.
+
+A name that the ring never had is refused, since it is likely to be misspelt; --block
+takes it, so that the ring runs nothing under it until somebody promotes it.`,
 		Example: "  mythos demote demo-001 --ring 1 --key operator.key\n  mythos demote demo-001 --ring 2 --rollback --key operator.key",
 		RunE: func(cmd *cobra.Command, list []string) error {
 			o.Name = list[0]
+			if o.Block && o.RollBack {
+				return usagef("--block is for a name that the ring never had, which has nothing to go back to with --rollback")
+			}
 			if !cmd.Flags().Changed("ring") {
 				return usagef("--ring is required: which ring the package is to leave")
 			}
@@ -94,6 +103,8 @@ one that continues it, is refused.`,
 	f := cmd.Flags()
 	f.Uint8Var(&o.Ring, "ring", 0, "the ring `N` (required)")
 	f.BoolVar(&o.RollBack, "rollback", false, "go back to the pinned package")
+	f.BoolVar(&o.Block, "block", false, "take a name that the ring never had too")
+	noEnv(f, "rollback", "block") // MYTHOS_ROLLBACK is a package, of promote
 	f.StringVar(&o.Key, "key", "", "a secret key of role operator: a key `FILE`, env:NAME or fd:N (default this user's own)")
 	f.BoolVar(&o.NoWait, "no-wait", false, "fail instead of waiting for the ledger")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
@@ -101,12 +112,12 @@ one that continues it, is refused.`,
 }
 
 func (o *demoteOptions) run(ctx context.Context) error {
-	progress := term.NewProgress(o.Err, o.Getenv)
-	defer progress.Done()
-	o.OnWait = func(holder string) { progress.Update("waiting for the ledger: %s", holder) }
+	wait := o.newWaiting()
+	defer wait.done()
+	o.OnWait = wait.ledger
 	return o.withNode(func(n *node.Node) error {
 		done, first, err := n.Demote(ctx, o.DemoteOptions)
-		progress.Done()
+		wait.done()
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/executor"
 	"github.com/mythos-run/mythos/runtime/libs/can"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/libs/ledger"
 	"github.com/mythos-run/mythos/runtime/node"
 )
 
@@ -19,7 +20,9 @@ const exitModule = 8
 type runOptions struct {
 	*app
 	node.RunOptions
+	fetch     fetchFlags
 	input     string
+	piped     string // the file of the proof that came from standard input; "": none did
 	moduleLog string
 	json      bool
 }
@@ -34,8 +37,10 @@ const (
 
 const runLong = `Verify a package and run one of its entry points.
 
-PACKAGE is a packed folder, a .mythos.tgz, or the manifest CID of a package in
-the local store. Every effect is registered in the ledger before a module runs
+PACKAGE is a packed folder, a .mythos.tgz, the manifest CID of a package in the
+local store, NAME@VERSION of one that was pulled, or oci://HOST/REPOSITORY:TAG. What
+is not in the store is pulled first if --from or MYTHOS_REMOTES says from where, as
+"mythos pull" does it. Every effect is registered in the ledger before a module runs
 and committed with a signed receipt after it; a run that is started again with
 the same --run-id returns the recorded effects instead of repeating them, and
 continues where it was stopped. A run belongs to the authority and the holder of
@@ -82,6 +87,7 @@ func newRun(a *app, kind runKind) *cobra.Command {
 			if len(o.Grants) > 0 && len(o.Proofs) > 0 {
 				return usagef("--grant makes capabilities of the local dev key, which counts for nothing beside --cap")
 			}
+			o.RingGiven = cmd.Flags().Changed("ring")
 			return o.run(cmd.Context())
 		},
 	}
@@ -96,7 +102,7 @@ func newRun(a *app, kind runKind) *cobra.Command {
 	f.StringVar(&o.input, "input", "", "the inputs: a `JSON` array in the JSON view (default the task's own)")
 	f.StringVar(&o.RunID, "run-id", "", "the run's name, `TEXT` of 1 to 128 of A-Z a-z 0-9 . _ : - (default a fresh one)")
 	f.StringVar(&o.Resume, "resume", "", "go on with the run of this `RUN_ID`, or of this run record; not with --entrypoint, --input, --run-id or --variant")
-	f.StringArrayVar(&o.Proofs, "cap", nil, "a capability proof `FILE`; may be repeated; under another authority a run id names another run")
+	f.StringArrayVar(&o.Proofs, "cap", nil, "a capability proof `FILE`, or - for standard input; may be repeated; under another authority a run id names another run")
 	f.StringVar(&o.Key, "key", "", "the key of the proofs' leaf issuer: a key `FILE`, env:NAME or fd:N")
 	if kind == runExecutor {
 		f.BoolVar(&o.NeedPackageRun, "need-package-run", false, "refuse the run unless a proof of kind PackageRun covers the package and the ring")
@@ -106,6 +112,7 @@ func newRun(a *app, kind runKind) *cobra.Command {
 	}
 	f.Uint8Var(&o.Ring, "ring", 0, "the ring `N` to run in")
 	f.StringArrayVar(&o.Variants, "variant", nil, "`TOOL=VARIANT`: use this variant of a tool; may be repeated")
+	o.fetch.bind(cmd)
 	f.BoolVar(&o.NoWait, "no-wait", false, "fail instead of waiting for the ledger or for an effect that runs elsewhere")
 	f.StringVar(&o.moduleLog, "module-log", "", "append what modules log to this `FILE`, a line as TOOL[@VARIANT] LINE")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
@@ -120,11 +127,20 @@ func (o *runOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	drop, err := o.stdinProof()
+	if err != nil {
+		return errors.Join(err, drop(), log.close())
+	}
 	wait := o.newWaiting()
 	defer wait.done()
 	o.OnLog = log.write
 	o.OnLedgerWait = wait.ledger
 	o.OnLeaseWait = wait.effect
+	show := o.newTransferring("pulled")
+	defer show.done()
+	o.Pull = o.fetch.options(show)
+	begun := false
+	o.OnBegun = func(string) { begun = true }
 	o.OnUnrecorded = func(_, why error) { o.note("the refusal is not in the ledger: %v", why) }
 	err = o.withNode(func(n *node.Node) error {
 		if o.RunID == "" && o.Resume == "" {
@@ -132,9 +148,11 @@ func (o *runOptions) run(ctx context.Context) error {
 		}
 		r, err := n.Run(ctx, o.RunOptions)
 		wait.done()
+		show.done()
+		show.tell()
 		o.noteCache(n)
-		if err != nil {
-			if resumable(err) {
+		if err = o.aboutProofs(err); err != nil {
+			if begun && resumable(err) {
 				o.noteResume()
 			}
 			return err
@@ -144,7 +162,7 @@ func (o *runOptions) run(ctx context.Context) error {
 		}
 		return outcome(r.Result)
 	})
-	return errors.Join(err, log.close())
+	return errors.Join(err, drop(), log.close())
 }
 
 // what reads the package's name, and holds the flags against --resume.
@@ -173,16 +191,21 @@ func (o *runOptions) noteResume() {
 	if o.Package != "" && !strings.HasPrefix(o.Package, "sha256:") {
 		command += " " + o.Package
 	}
-	with := ""
+	ring, with := "", ""
+	if o.Ring > 0 {
+		ring = fmt.Sprintf(" --ring %d", o.Ring)
+	}
 	if len(o.Proofs) > 0 || len(o.Grants) > 0 {
 		with = ", with the same --cap, --key and --grant"
 	}
-	o.note("this was run %s: \"%s --resume %s\" continues it%s", id, command, id, with)
+	o.note("this was run %s: \"%s --resume %s%s\" continues it%s", id, command, id, ring, with)
 }
 
-// resumable reports whether a run that failed may have effects behind it, so
-// that its id matters.
+// resumable reports whether a run that began and failed may end well if it goes on.
 func resumable(err error) bool {
+	if errors.Is(err, ledger.ErrSettled) || errors.Is(err, ledger.ErrConflict) {
+		return false
+	}
 	entry, _ := lookUp(fault.CodeOf(err))
 	switch entry.Exit {
 	case 5, 7, exitModule, exitInterrupted:

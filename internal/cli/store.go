@@ -15,6 +15,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/node"
+	"github.com/mythos-run/mythos/runtime/pack"
 )
 
 func newStore(a *app) *cobra.Command {
@@ -92,6 +93,8 @@ func (o *storePutOptions) isPackage(path string) (bool, error) {
 	}
 	info, err := os.Stat(path)
 	switch {
+	case err != nil && pack.IsLayout(path): // with a tag
+		return true, nil
 	case err != nil:
 		return false, inputError(path, err)
 	case info.IsDir():

@@ -14,6 +14,7 @@ import (
 type storeGCOptions struct {
 	*app
 	dryRun bool
+	forget string
 	json   bool
 }
 
@@ -21,19 +22,30 @@ func newStoreGC(a *app) *cobra.Command {
 	o := &storeGCOptions{app: a}
 	cmd := &cobra.Command{
 		Use: "gc", Short: "Remove what nothing refers to", Args: args(cobra.NoArgs),
-		Long: `Remove the objects that nothing refers to. Kept is what a pin, a tag or any entry of
-the ledger names, with all that belongs to it: of a package its artifacts, of a tree
-its files, of a chunked blob its chunks. Kept as well is what anybody stored or was
-told of in the last hour. It may run while others write and read. If the ledger, or
-an object that may name others, cannot be read, nothing is removed.
+		Long: `Remove the objects that nothing refers to. Kept is what a pin, a tag, any entry of
+a ledger, a promotion or an attestation names, and what a ring runs or would go back
+to, with all that belongs to it: of a package its artifacts, of a tree its files, of
+a chunked blob its chunks. Kept as well is what anybody stored or was told of in the
+last hour. It may run while others write and read.
+
+The ledgers are this node's own, the one that --ledger or MYTHOS_LEDGER names, and
+every other one that was written from here. If one of them, or an object that may
+name others, cannot be read, nothing is removed. --forget-ledger leaves one out from
+now on, which is for one that is gone for good.
 
 Packages that only lie in the store go: pin or tag what you want to keep.`,
-		Example: "  mythos store gc --dry-run\n  mythos store gc --json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.gc(cmd.Context()) },
+		Example: "  mythos store gc --dry-run\n  mythos store gc --json\n  mythos store gc --forget-ledger postgres://old.example.com/mythos",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.forget != "" && o.dryRun {
+				return usagef("--forget-ledger changes what is kept from now on: leave out --dry-run")
+			}
+			return o.gc(cmd.Context())
+		},
 	}
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only count what would be removed")
+	cmd.Flags().StringVar(&o.forget, "forget-ledger", "", "remove what only the ledger at this `ADDRESS` names")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
-	return exits(cmd, 3, 7)
+	return exits(o.bindLedger(cmd), 3, 4, 7)
 }
 
 // gcView is what store gc --json prints.
@@ -51,6 +63,15 @@ type gcView struct {
 
 func (o *storeGCOptions) gc(ctx context.Context) error {
 	return o.withNode(func(n *node.Node) error {
+		if o.forget != "" {
+			known, err := n.ForgetLedger(ctx, o.forget)
+			if err != nil {
+				return err
+			}
+			if !known {
+				return usagef("--forget-ledger: the store was not used with a ledger at this address")
+			}
+		}
 		progress := term.NewProgress(o.Err, o.Getenv)
 		defer progress.Done()
 		x, err := n.Collect(ctx, o.dryRun, func(phase string, done int64) { progress.Update("%s: %d", phase, done) })

@@ -30,7 +30,7 @@ func newStoreExport(a *app) *cobra.Command {
 		Use: "export CID...", Short: "Write objects, with all that belongs to them, into one file", Args: args(cobra.MinimumNArgs(1)),
 		Long: `Write objects, with all that belongs to them, into one tar file that "mythos store
 import" reads where there is no network: of a package its manifest, artifacts and the
-files of its trees. A name that ends in gz is compressed. If a part is missing,
+files of its trees, and the attestations about it that are known here. A name that ends in gz is compressed. If a part is missing,
 nothing is written.`,
 		Example: "  mythos store export sha256:... -o demo.tgz\n  mythos store export 5b1f0c | ssh there mythos store import -",
 		RunE:    func(cmd *cobra.Command, list []string) error { return o.export(cmd.Context(), list) },
@@ -128,13 +128,9 @@ func (o *storeImportOptions) importFrom(ctx context.Context, path string) error 
 		in = f
 	}
 	return o.withNode(func(n *node.Node) error {
-		s, err := n.Objects()
-		if err != nil {
-			return err
-		}
 		progress := term.NewProgress(o.Err, o.Getenv)
 		defer progress.Done()
-		x, err := export.Read(ctx, in, s, func(objects int, bytes int64) { progress.Update("%d objects, %s", objects, byteSize(bytes)) })
+		x, err := n.Import(ctx, in, func(objects int, bytes int64) { progress.Update("%d objects, %s", objects, byteSize(bytes)) })
 		if err != nil {
 			if errors.Is(err, export.ErrFormat) || errors.Is(err, io.ErrUnexpectedEOF) {
 				err = aboutInput(path, err)

@@ -17,9 +17,10 @@ import (
 
 type storeVerifyOptions struct {
 	*app
-	repair bool
-	from   string
-	json   bool
+	repair   bool
+	from     string
+	insecure bool
+	json     bool
 }
 
 func newStoreVerify(a *app) *cobra.Command {
@@ -29,12 +30,12 @@ func newStoreVerify(a *app) *cobra.Command {
 		Long: `Read every stored object, hash it, and name each that is damaged; also check packs,
 their indexes and tags. It changes nothing.
 
-With --repair, fetch good copies of what is damaged from another store's folder, or
-from the packed folder or archive of a package, and put them in the place of the
-damaged ones. What comes is checked like everything else, and damaged bytes are given
+With --repair, fetch good copies of what is damaged from a remote (mythos pull --help
+says which there are), from another store's folder, or from the packed folder or
+archive of a package, and put them in the place of the damaged ones. What comes is checked like everything else, and damaged bytes are given
 up only for good ones. A header that is damaged around good bytes is mended without a
 copy.`,
-		Example: "  mythos store verify\n  mythos store verify --repair --from /mnt/backup/store\n  mythos store verify --repair --from dist/demo-001-0.1.0.mythos.tgz --json",
+		Example: "  mythos store verify\n  mythos store verify --repair --from https://registry.example\n  mythos store verify --repair --from /mnt/backup/store\n  mythos store verify --repair --from dist/demo-001-0.1.0.mythos.tgz --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.repair != (o.from != "") {
 				return usagef("--repair and --from go together: say where good copies are")
@@ -44,9 +45,10 @@ copy.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.repair, "repair", false, "replace what is damaged by good copies")
-	f.StringVar(&o.from, "from", "", "where good copies are: the `FOLDER` of a store, or a package")
+	f.StringVar(&o.from, "from", "", "where good copies are: the `URL` of a remote, the folder of a store, or a package")
+	f.BoolVar(&o.insecure, "insecure", false, insecureUsage)
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	return exits(cmd, 3, 6, 7)
+	return exits(cmd, 3, 4, 6, 7)
 }
 
 // storeVerifyView is what store verify --json prints.
@@ -80,7 +82,7 @@ func (o *storeVerifyOptions) verify(ctx context.Context) error {
 		opt := local.VerifyOptions{Progress: func(bytes int64) { progress.Update("read %s", byteSize(bytes)) }}
 		if o.repair {
 			var from io.Closer
-			if opt.Repair, from, err = node.Mirror(ctx, o.from); err != nil {
+			if opt.Repair, from, err = n.Mirror(ctx, o.from, o.remoteOptions(o.insecure)); err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, from.Close()) }()

@@ -97,12 +97,14 @@ func (o *trustAddOptions) run(ctx context.Context) error {
 		if _, err := gate.NewTrust([]gate.TrustEntry{entry}); err != nil {
 			return usagef("%s", strings.TrimPrefix(gate.FailureOf(err).Message, "entry 1: "))
 		}
-		trust, err := n.AddTrust(ctx, entry)
+		stands, there, err := n.AddTrust(ctx, entry)
 		if err != nil {
 			return err
 		}
-		all := trust.Entries()
-		return o.printTrust(all[len(all)-1:], o.json)
+		if there {
+			o.note("it is there already: nothing was added")
+		}
+		return o.printTrust([]gate.TrustEntry{stands}, o.json)
 	})
 }
 

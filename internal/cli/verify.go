@@ -31,8 +31,8 @@ func newVerify(a *app) *cobra.Command {
 trust file, requirements, every artifact against both hashes, bundles, tools and
 modules. All that is wrong is listed, not only the first thing.
 
-PACKAGE is a packed folder, a .mythos.tgz, or the manifest CID of a package in
-the local store. Whether this node's ring policy admits the package is what
+PACKAGE is a packed folder, a .mythos.tgz, an OCI image layout (DIR, or DIR:TAG of
+several packages), or the manifest CID of a package in the local store. Whether this node's ring policy admits the package is what
 "mythos-executor check" says.`,
 		Example: "  mythos verify dist/demo-001-0.1.0\n  mythos verify dist/demo-001-0.1.0.mythos.tgz --json",
 		Args:    args(cobra.ExactArgs(1)),

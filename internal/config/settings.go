@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 )
@@ -29,6 +30,9 @@ type Settings struct {
 	// LedgerPasswordFile, from MYTHOS_LEDGER_PASSWORD_FILE, is the absolute path of the
 	// file with that database's password; "": what libpq uses.
 	LedgerPasswordFile string
+	// Remotes, from MYTHOS_REMOTES, are the URLs, separated by commas, of where packages
+	// are pulled from, in this order, unless a command names others (RFC-MYTHOS-0011 §2).
+	Remotes []string
 }
 
 // FindSettings reads the environment through getenv.
@@ -53,6 +57,11 @@ func FindSettings(getenv func(string) string) (Settings, error) {
 	var err error
 	if s.Containers, err = absolute(getenv, "MYTHOS_OCI_RUNTIME"); err != nil {
 		return s, err
+	}
+	for _, url := range strings.Split(getenv("MYTHOS_REMOTES"), ",") {
+		if url = strings.TrimSpace(url); url != "" {
+			s.Remotes = append(s.Remotes, url)
+		}
 	}
 	s.Ledger = getenv("MYTHOS_LEDGER")
 	s.LedgerPasswordFile, err = absolute(getenv, "MYTHOS_LEDGER_PASSWORD_FILE")

@@ -76,7 +76,8 @@ var dirs = []dir{
 		path: "runtime/libs/abi", near: []string{"tool", "ir"}, why: "requests, responses, frames",
 		files: []string{"abi", "frame"},
 		fns:   map[string]reason{"Fail": makes, "AppendFrame": makes},
-		out: map[string]string{"probe": "the answer of a probe, which only an executor asks for",
+		out: map[string]string{
+			"probe":      "the answer of a probe, which only an executor asks for",
 			"ids":        "the bytes of eleven hashes: 700 mutants that any vector with a built-in tool catches would be padding",
 			"http":       "requests that a host performs: no op has them",
 			"transcript": "what a run has read and written: no op has it",
@@ -95,7 +96,7 @@ var dirs = []dir{
 		fns: map[string]reason{
 			"EncodeProof": makes, "SignRevocations": makes, "ScopeOf": makes, "stamp": text,
 			"Chain.CheckPrincipals": node, "Verified.CheckPrincipals": node, "Verified.Coherent": makes, "Chain.Constrains": node,
-			"Use.SetCall": node, "describe": text, "constraint.String": text, "constraint.broken": text,
+			"Use.SetCall": node, "constraint.String": text, "constraint.broken": text,
 		},
 		out: map[string]string{"denial": "the error type", "issue": "makes capabilities", "where": "how people write constraints"},
 	},

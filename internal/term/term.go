@@ -10,6 +10,7 @@
 package term
 
 import (
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -29,6 +30,16 @@ type fder interface{ Fd() uintptr }
 func IsTerminal(stream any) bool {
 	f, ok := stream.(fder)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// ReadSecret reads a line from the terminal stream without showing it.
+func ReadSecret(stream any) (string, error) {
+	f, ok := stream.(fder)
+	if !ok {
+		return "", errors.ErrUnsupported
+	}
+	b, err := term.ReadPassword(int(f.Fd()))
+	return string(b), err
 }
 
 // Width returns the columns of the terminal stream, or DefaultWidth.

@@ -90,6 +90,8 @@ type Config struct {
 	// OnWait is told when an effect waits for a lease, and again when that was
 	// extended; may be nil.
 	OnWait func(tool string, until time.Time)
+	// OnBegun is told that a run's record stands, so that it can be resumed; may be nil.
+	OnBegun func(runID string)
 	// OnLog receives what a module logged; variant is "" for the default. It is
 	// called by as many goroutines as there are runs. May be nil.
 	OnLog func(tool, variant string, log []byte)

@@ -3,7 +3,6 @@ package executor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/mythos-run/mythos/runtime/libs/abi"
@@ -163,21 +162,20 @@ func (r *run) heartbeat(ctx context.Context, c *call, a *register) (stop func())
 // retry; otherwise nobody knows, and the owner says so.
 func (r *run) release(ctx context.Context, c *call, a *register, cause error) error {
 	outcome := uint8(ledger.OutcomeNotInvoked)
-	stop := cause
-	switch {
-	case c.touched && !errors.Is(cause, ErrNotStarted):
+	stop, reason := cause, string(fault.CodeOf(cause))
+	// Not the module's limit but the run's own end may have stopped it.
+	if ctx.Err() != nil && (errors.Is(cause, ErrNotStarted) || errors.Is(cause, ErrTimeout)) {
+		stop, reason = interruption{context.Cause(ctx)}, reasonOf(context.Cause(ctx))
+	}
+	if c.touched && !errors.Is(cause, ErrNotStarted) {
 		outcome = ledger.OutcomeDoubt
-		stop = inDoubt(c, "nobody knows whether the effect happened: %w", cause)
-	case ctx.Err() != nil && (errors.Is(cause, ErrNotStarted) || errors.Is(cause, ErrTimeout)):
-		// Not the module's limit but the run's own end stopped it.
-		stop = fmt.Errorf("the module was stopped: %w", context.Cause(ctx))
+		stop = inDoubt(c, "nobody knows whether the effect happened: %w", stop)
+	}
+	if reason == "" {
+		reason = "host"
 	}
 	x := ledger.Resolution{
-		IdemID: c.idem, RegisterID: a.id, Outcome: outcome,
-		Reason: string(fault.CodeOf(cause)), Time: r.now(),
-	}
-	if x.Reason == "" {
-		x.Reason = "host"
+		IdemID: c.idem, RegisterID: a.id, Outcome: outcome, Reason: reason, Time: r.now(),
 	}
 	raw, _, err := sig.Sign(&x, r.Key)
 	if err != nil {
@@ -188,6 +186,27 @@ func (r *run) release(ctx context.Context, c *call, a *register, cause error) er
 		return errors.Join(stop, err)
 	}
 	return stop
+}
+
+// interruption is how a run that was itself stopped ends its module. Its cause is
+// for errors.Is, and for people only where it is a fault.
+type interruption struct{ cause error }
+
+func (e interruption) Error() string {
+	if fault.CodeOf(e.cause) == "" {
+		return "the run was interrupted"
+	}
+	return "the module was stopped: " + e.cause.Error()
+}
+
+func (e interruption) Unwrap() error { return e.cause }
+
+// reasonOf is the reason that a resolution gives for the end of a run.
+func reasonOf(cause error) string {
+	if code := fault.CodeOf(cause); code != "" {
+		return string(code)
+	}
+	return "interrupted"
 }
 
 // conflict keeps one mark that the id was used for two requests, and returns

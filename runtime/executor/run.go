@@ -51,6 +51,9 @@ func (e *Executor) Run(ctx context.Context, pkg *gate.Package, req Request) (*Re
 	if err := r.begin(ctx); err != nil {
 		return nil, err
 	}
+	if r.OnBegun != nil {
+		r.OnBegun(r.record.RunID)
+	}
 	ctx, cancel := r.deadline(ctx)
 	defer cancel()
 	outcome, err := r.program.Run(ctx, ir.RunOptions{Task: r.entry.Task.TaskID, Inputs: req.Inputs, MaxRequest: r.maxRequest}, r)
@@ -199,7 +202,10 @@ func (r *run) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.fresh = string(stands) == string(raw)
+	if r.fresh = string(stands) == string(raw); r.fresh {
+		r.recordID = id
+		return nil
+	}
 	return r.adopt(stands)
 }
 

@@ -51,6 +51,7 @@ type Assessment struct {
 	Policy                 *rings.Policy
 	Requirements           []Requirement
 	Evidence               []cid.Hash      // the attestations that count for the policy's claims, ascending
+	Objections             []string        // what verifiers of the policy's claims attest against them, for people
 	Standing               *rings.Standing // what the ledger says about the name; nil if it was not asked
 }
 
@@ -137,6 +138,10 @@ func (c *checker) claims(a *Assessment) {
 		r := Requirement{
 			Rule: RuleClaim, Subject: rings.ClaimName(t.Claim.ClaimType), Err: about(t.Err(), "package "+a.Name),
 			Have: fmt.Sprintf("%d of %d%s", len(t.Counted), t.Claim.Quorum, byWhom(t.Counted)),
+		}
+		for _, said := range t.Objections() {
+			r.Have += "; " + said
+			a.Objections = append(a.Objections, r.Subject+": "+said)
 		}
 		if r.Err != nil {
 			r.Suppliers = append(suppliers(t.Able, sig.Verifier, true), suppliers(t.Untrusted, sig.Verifier, false)...)

@@ -132,7 +132,7 @@ func (c *checker) publishers() []manifest.Publisher {
 // devOnly says why the dev key does not count.
 func (c *checker) devOnly() string {
 	if c.opt.Ring != 0 {
-		return fmt.Sprintf("ring 0, and this is ring %d: a publisher must have signed what runs here", c.opt.Ring)
+		return fmt.Sprintf("ring 0, and this is ring %d: a publisher must have signed what runs here, as \"mythos pack ... --key publisher.key\" does", c.opt.Ring)
 	}
 	return "packages packed under this home, and this one was not"
 }

@@ -125,6 +125,27 @@ func (t *Trust) With(e TrustEntry) (*Trust, error) {
 	return NewTrust(append(slices.Clone(t.entries), e))
 }
 
+// Find returns the entry that says the same as e, if there is one: only hints of its
+// keys may differ. A faulty e is nowhere.
+func (t *Trust) Find(e TrustEntry) (TrustEntry, bool) {
+	if e.fill() != nil {
+		return e, false
+	}
+	for _, x := range t.entries {
+		if x.same(&e) {
+			return x, true
+		}
+	}
+	return e, false
+}
+
+func (e *TrustEntry) same(o *TrustEntry) bool {
+	rings := e.RingMax == nil && o.RingMax == nil || e.RingMax != nil && o.RingMax != nil && *e.RingMax == *o.RingMax
+	keys := len(e.Keys) == len(o.Keys) && !slices.ContainsFunc(e.Keys, func(k sig.AgentID) bool { return !o.Holds(k) })
+	return rings && keys && e.Role == o.Role && e.Origin == o.Origin && e.Threshold == o.Threshold &&
+		slices.Equal(e.Names, o.Names) && e.NotBefore.Equal(o.NotBefore) && e.NotAfter.Equal(o.NotAfter)
+}
+
 // Match returns the entries of a role that count for a package's name in a ring
 // at a time.
 func (t *Trust) Match(role sig.Role, name string, ring uint8, now time.Time) []TrustEntry {

@@ -178,7 +178,7 @@ func prepareWriter(conn *sqlite.Conn) error {
 	}
 	for _, pragma := range []string{
 		"page_size=1024", // in a new file
-		"journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=16000", "trusted_schema=OFF", "cell_size_check=ON",
+		"journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=16000", "cache_size=-16000", "trusted_schema=OFF", "cell_size_check=ON",
 	} {
 		if err := sqlitex.ExecuteTransient(conn, "PRAGMA "+pragma, nil); err != nil {
 			return err

@@ -18,7 +18,7 @@ import (
 // sqliteLog is what a writer knows of the log's tree.
 type sqliteLog struct {
 	signer  tlog.Signer   // nil: nobody signs
-	entries int64         // in the log; too many after a rollback, until the next entry
+	entries int64         // in the log
 	covered int64         // of them, by the newest checkpoint
 	head    *logtree.Head // under the newest checkpoint; nil until it is needed
 	due     bool          // this transaction ends with a checkpoint

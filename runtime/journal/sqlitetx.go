@@ -2,6 +2,7 @@ package journal
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -128,58 +129,45 @@ func (t *sqliteTx) page(after int64, f ledger.Filter) ([]ledger.Record, error) {
 const (
 	insertEntry    = "INSERT INTO entry (kind, idem, run, time, body, kept) VALUES (?, ?, ?, ?, ?, ?)"
 	insertRegister = "INSERT INTO entry (kind, idem, run, time, body, wall, boot, mono) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-	insertItem     = "INSERT INTO item (id, receipt, seq, at, size) VALUES (?, ?, ?, ?, ?)"
+	insertItem     = "INSERT INTO item (id, receipt, seq, at, size) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
-// add packs what stands beside the entry into its row, so that a commit grows one
-// table and not several.
+// Add packs what stands beside the entry into its row, so that a commit grows one
+// table and not several. An item that is kept already is left out: its row is
+// there, and inserting it again changes nothing.
 func (t *sqliteTx) Add(rec ledger.Record, beside ...rules.Kept) error {
-	fresh, err := t.missing(beside)
-	if err != nil {
-		return err
-	}
+	seq := t.log.entries + 1
 	var pack []byte
-	for _, k := range fresh {
-		pack = append(pack, k.Data...)
-	}
-	err = t.exec(insertEntry, func(s *sqlite.Stmt) {
-		t.bindEntry(s, rec)
-		s.BindBytes(6, pack)
-	})
-	if err != nil {
-		return err
-	}
-	seq, at := t.conn.LastInsertRowID(), 0
-	t.log.entries = seq
-	for _, k := range fresh {
+	for _, k := range beside {
 		err := t.exec(insertItem, func(s *sqlite.Stmt) {
 			bindKept(s, k)
 			s.BindInt64(3, seq)
-			s.BindInt64(4, int64(at))
+			s.BindInt64(4, int64(len(pack)))
 			s.BindInt64(5, int64(len(k.Data)))
 		})
 		if err != nil {
 			return err
 		}
-		at += len(k.Data)
+		if t.conn.Changes() > 0 {
+			pack = append(pack, k.Data...)
+		}
 	}
-	return nil
+	return t.append(seq, insertEntry, func(s *sqlite.Stmt) {
+		t.bindEntry(s, rec)
+		s.BindBytes(6, pack)
+	})
 }
 
-// missing returns those that are not kept yet, each once.
-func (t *sqliteTx) missing(all []rules.Kept) (fresh []rules.Kept, err error) {
-	for _, k := range all {
-		again := slices.ContainsFunc(fresh, func(f rules.Kept) bool { return f.ID == k.ID && f.Receipt == k.Receipt })
-		if err == nil && !again {
-			err = t.query("SELECT 1 FROM item WHERE id = ? AND receipt = ?",
-				func(s *sqlite.Stmt) { bindKept(s, k) },
-				func(*sqlite.Stmt) { again = true })
-		}
-		if !again {
-			fresh = append(fresh, k)
-		}
+// append inserts an entry, which must come to stand where its items say.
+func (t *sqliteTx) append(seq int64, query string, bind func(*sqlite.Stmt)) error {
+	if err := t.exec(query, bind); err != nil {
+		return err
 	}
-	return fresh, err
+	if at := t.conn.LastInsertRowID(); at != seq {
+		return fmt.Errorf("an entry got row %d, not %d", at, seq)
+	}
+	t.log.entries = seq
+	return nil
 }
 
 func bindKept(s *sqlite.Stmt, k rules.Kept) {
@@ -198,12 +186,10 @@ func (t *sqliteTx) bindEntry(s *sqlite.Stmt, rec ledger.Record) {
 
 func (t *sqliteTx) AddRegister(rec ledger.Record, leaseFor int64) error {
 	row := newLease(t, leaseFor)
-	err := t.exec(insertRegister, func(s *sqlite.Stmt) {
+	return t.append(t.log.entries+1, insertRegister, func(s *sqlite.Stmt) {
 		t.bindEntry(s, rec)
 		bindLease(s, 6, row)
 	})
-	t.log.entries = t.conn.LastInsertRowID()
-	return err
 }
 
 func bindHash(s *sqlite.Stmt, i int, h cid.Hash) {

@@ -176,8 +176,10 @@ func (w *writer) attempt(batch []*operation) (again bool, err error) {
 	if err := control(w.tx.conn, "BEGIN IMMEDIATE"); err != nil {
 		return false, err
 	}
+	entries := w.tx.log.entries
 	defer func() {
 		if again || err != nil {
+			w.tx.log.entries = entries
 			w.rollback()
 		}
 	}()

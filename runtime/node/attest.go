@@ -14,6 +14,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/manifest"
 	"github.com/mythos-run/mythos/runtime/libs/receipt"
+	"github.com/mythos-run/mythos/runtime/libs/rings"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 	"github.com/mythos-run/mythos/runtime/pack"
 )
@@ -55,7 +56,9 @@ func (n *Node) Attestations(packageID cid.Hash) ([]gate.Statement, error) {
 	return list, nil
 }
 
-// remember puts attestations that were verified into the node's index.
+// remember puts attestations that were verified into the node's index. If that is
+// full, those of keys that are no verifiers here give way, and none of them comes in:
+// nobody can keep a verifier from taking a claim back.
 func (n *Node) remember(packageID cid.Hash, list []gate.Statement) error {
 	if len(list) == 0 {
 		return nil
@@ -64,13 +67,31 @@ func (n *Node) remember(packageID cid.Hash, list []gate.Statement) error {
 	if err != nil {
 		return err
 	}
+	verifies, err := n.verifiers()
+	if err != nil {
+		return err
+	}
+	strange := func(s gate.Statement) bool {
+		a, err := gate.OpenStatement(s, packageID)
+		return err != nil || !verifies(a.Signer)
+	}
 	dir := n.attestedDir(packageID)
 	for _, s := range list {
 		if slices.ContainsFunc(have, func(x gate.Statement) bool { return x.ID == s.ID }) {
 			continue
 		}
-		if len(have) == gate.MaxAttestations {
-			return fault.New(manifest.ErrAttestation, "the node knows %d attestations about it, and keeps no more", len(have)).About(packageID.String())
+		if len(have) >= gate.MaxAttestations {
+			if strange(s) {
+				continue
+			}
+			i := slices.IndexFunc(have, strange)
+			if i < 0 {
+				return fault.New(manifest.ErrAttestation, "the node knows %d attestations about it, and keeps no more", len(have)).About(packageID.String())
+			}
+			if err := os.Remove(filepath.Join(dir, have[i].ID.Hex())); err != nil {
+				return pathError(dir, err)
+			}
+			have = slices.Delete(have, i, i+1)
 		}
 		if err := atomicfile.MkdirAll(dir, 0o700); err != nil {
 			return pathError(dir, err)
@@ -82,6 +103,29 @@ func (n *Node) remember(packageID cid.Hash, list []gate.Statement) error {
 		have = append(have, s)
 	}
 	return nil
+}
+
+// verifiers returns who is a verifier here: by an entry of the trust file, whenever it
+// counts, or by a claim of a policy.
+func (n *Node) verifiers() (func(sig.AgentID) bool, error) {
+	trust, err := n.Trust()
+	if err != nil {
+		return nil, err
+	}
+	have, err := n.PolicyRings()
+	if err != nil {
+		return nil, err
+	}
+	var claims []rings.Claim
+	for _, ring := range have {
+		if p, err := n.Policy(ring); err == nil && p != nil { // one that cannot be read admits nothing anyway
+			claims = append(claims, p.Claims...)
+		}
+	}
+	return func(a sig.AgentID) bool {
+		return slices.ContainsFunc(trust.Entries(), func(e gate.TrustEntry) bool { return e.Role == sig.Verifier && e.Holds(a) }) ||
+			slices.ContainsFunc(claims, func(c rings.Claim) bool { return slices.ContainsFunc(c.Verifiers, a.Equal) })
+	}, nil
 }
 
 // AttestOptions says what a verifier claims.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -46,7 +47,8 @@ func (n *Node) EmbeddedLedger(ctx context.Context, o LedgerOptions) (*journal.SQ
 	})
 }
 
-// SharedLedger opens the ledger in the database at an address for writing.
+// SharedLedger opens the ledger in the database at an address for writing. From then
+// on collection keeps what it names.
 func (n *Node) SharedLedger(ctx context.Context, address string, o LedgerOptions) (*postgres.Store, error) {
 	key, err := n.ExecutorKey()
 	if err != nil {
@@ -60,7 +62,14 @@ func (n *Node) SharedLedger(ctx context.Context, address string, o LedgerOptions
 	if o.NoWait {
 		p.Patience = 1 // one more try, for a connection that was lost long ago
 	}
-	return postgres.Open(ctx, p)
+	s, err := postgres.Open(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.noteLedger(ctx, address); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 func (n *Node) database(address string) postgres.Options {

@@ -31,6 +31,11 @@ func (n *Node) OpenPackage(ctx context.Context, ref string) (pack.Source, error)
 	if err != nil {
 		return nil, err
 	}
+	// A collection in another process must not take what is about to be read. What is
+	// missing or damaged, loading says.
+	if _, err := renewClosure(ctx, store, id); err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	return pack.FromStore(store, id), nil
 }
 
@@ -181,7 +186,7 @@ func (n *Node) Keep(ctx context.Context, p *gate.Package) (cid.Hash, error) {
 	if err != nil {
 		return cid.Hash{}, err
 	}
-	return pack.Keep(ctx, store, p)
+	return keepWhole(ctx, store, func() (cid.Hash, error) { return pack.Keep(ctx, store, p) })
 }
 
 // Publishers returns the keys whose signatures on packages this node believes:

@@ -4,12 +4,14 @@
 // here: the dev key, the executor's key, the default policy of ring 0.
 //
 // Under the config folder: keys/dev.key, keys/executor.key and whatever else
-// the user generates there, trust.json and the lock trust.json.lock, ring0.policy.
-// Under the data folder: store/ (objects), ledger/, and packed/, one empty file per
+// the user generates there, trust.json, ring0.policy, registries.json (credentials of
+// registries), and the locks of those files. Under the data folder: store/ (objects),
+// ledger/, ledgers.json (the shared ledgers that were written), signers/ (public keys that signed packages here), names/ (which versions of
+// a package were pulled and run), and packed/, one empty file per
 // package that was packed here, named by its package id: the packages for which
 // the dev key is a publisher. Under the cache folder: wasm/ (compiled
-// code), wasm.key (of the MAC on it), process/ (materialised trees), image/
-// (unpacked images) and interpreters.json (what is known of this machine's node and python3).
+// code), wasm.key (of the MAC on it), pull/ (of pulls that were cut off), process/
+// (materialised trees), image/ (unpacked images) and interpreters.json (what is known of this machine's node and python3).
 package node
 
 import (
@@ -80,7 +82,7 @@ func (n *Node) Close() error {
 // Objects opens the object store.
 func (n *Node) Objects() (cas.Store, error) {
 	if n.objects == nil {
-		s, err := local.Open(filepath.Join(n.Paths.Data, "store"))
+		s, err := local.OpenWith(filepath.Join(n.Paths.Data, "store"), local.Options{Clock: n.Clock})
 		if err != nil {
 			return nil, err
 		}

@@ -38,6 +38,8 @@ func (n *Node) Pack(ctx context.Context, o PackOptions) (*pack.Built, sig.AgentI
 	}
 	if local {
 		err = n.MarkPacked(built.PackageID)
+	} else {
+		err = n.keepSigner(key.Agent(), sig.Publisher)
 	}
 	return built, key.Agent(), err
 }

@@ -86,7 +86,7 @@ func policyNode(t *testing.T) (n *Node, keyFile string) {
 	keyFile = dir + "/policy.key"
 	key, err := GenerateKey(keyFile, sig.Policy, "")
 	if err == nil {
-		_, err = n.AddTrust(t.Context(), gate.TrustEntry{Role: sig.Policy, Keys: []sig.AgentID{key.Agent()}})
+		_, _, err = n.AddTrust(t.Context(), gate.TrustEntry{Role: sig.Policy, Keys: []sig.AgentID{key.Agent()}})
 	}
 	if err != nil {
 		t.Fatal(err)

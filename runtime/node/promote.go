@@ -120,6 +120,10 @@ type PromoteOptions struct {
 type Promoted struct {
 	State     ledger.RingState
 	Promotion *rings.Promotion // nil where there was none to make
+
+	// Objections is what verifiers attest against the package, though enough others
+	// speak for it.
+	Objections []string
 }
 
 // Promote brings a package into a ring: everything that the ring's policy asks but
@@ -164,7 +168,7 @@ func (n *Node) Promote(ctx context.Context, o PromoteOptions) (*Promoted, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Promoted{*state, p}, nil
+	return &Promoted{State: *state, Promotion: p, Objections: a.Objections}, nil
 }
 
 func (n *Node) keepPromotion(id cid.Hash, raw []byte) error {
@@ -180,30 +184,20 @@ type DemoteOptions struct {
 	Name     string // of a package; required
 	Ring     uint8
 	RollBack bool   // go back to the pinned rollback instead of to nothing
+	Block    bool   // also a name that the ring never had, ahead of any promotion
 	Key      string // secret key of role operator; "": this user's own
 	NoWait   bool   // do not wait for the ledger
 	OnWait   func(holder string)
 }
 
-// Demote takes a name out of a ring, or back to its pinned rollback. first reports
-// that the ring had no state of the name.
+// Demote takes a name out of a ring, or back to its pinned rollback. A name that the
+// ring never had is refused unless Block is set; first reports that it was one.
 func (n *Node) Demote(ctx context.Context, o DemoteOptions) (done *Promoted, first bool, err error) {
 	key, err := n.OperatorKey(o.Key)
 	if err != nil {
 		return nil, false, err
 	}
-	if !manifest.CheckName(o.Name) {
-		return nil, false, fault.New(manifest.ErrName, "%q is no package's name", o.Name)
-	}
-	policies, err := n.Policies(o.Ring)
-	if err != nil {
-		return nil, false, err
-	}
-	i := slices.IndexFunc(policies, func(p *rings.Policy) bool { return p.Ring == o.Ring })
-	if i < 0 {
-		return nil, false, fault.New(rings.ErrRing, "this node has no policy for ring %d", o.Ring)
-	}
-	if err := n.mayOperate(key, policies[i], o.Name); err != nil {
+	if err := n.mayDemote(ctx, key, o); err != nil {
 		return nil, false, err
 	}
 	state, err := n.setRing(ctx, o.NoWait, o.OnWait, key, func(log ledger.Log) (*ledger.RingState, error) {
@@ -221,6 +215,27 @@ func (n *Node) Demote(ctx context.Context, o DemoteOptions) (done *Promoted, fir
 		return nil, false, err
 	}
 	return &Promoted{State: *state}, first, nil
+}
+
+// mayDemote reports whether a key may take that name out of that ring.
+func (n *Node) mayDemote(ctx context.Context, key sig.Key, o DemoteOptions) error {
+	policies, err := n.Policies(o.Ring)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(policies, func(p *rings.Policy) bool { return p.Ring == o.Ring })
+	if i < 0 {
+		return fault.New(rings.ErrRing, "this node has no policy for ring %d", o.Ring)
+	}
+	if policies[i].NeedsState() && !o.Block {
+		if err := n.knownInRing(ctx, o.Ring, o.Name); err != nil {
+			return err
+		}
+	}
+	if !manifest.CheckName(o.Name) {
+		return fault.New(manifest.ErrName, "%q is no package's name", o.Name)
+	}
+	return n.mayOperate(key, policies[i], o.Name)
 }
 
 // mayOperate reports whether a key may set the state of a name in a policy's ring.

@@ -24,6 +24,7 @@ import (
 const (
 	ErrRunAmbiguous fault.Code = "run_ambiguous" // several runs have this id
 	ErrRunHolder    fault.Code = "run_holder"    // the run is of another authority or holder
+	ErrRunRing      fault.Code = "run_ring"      // which ring the run was in is not said
 )
 
 // maxInputs bounds the inputs of a run that are read back.
@@ -40,6 +41,9 @@ type begun struct {
 // inputs, variants and, if o names no package, the one in the store.
 func (n *Node) resume(ctx context.Context, o *RunOptions) (*begun, error) {
 	if err := ledger.CheckRunID(o.Resume); err != nil {
+		return nil, err
+	}
+	if err := n.ringSaid(o); err != nil {
 		return nil, err
 	}
 	if !n.HasLedger() {
@@ -69,6 +73,16 @@ func (n *Node) resume(ctx context.Context, o *RunOptions) (*begun, error) {
 	return run, err
 }
 
+// ringSaid refuses to guess which ring a run was in, which its record does not say,
+// where there are several: ring 0 asks for less than the others.
+func (n *Node) ringSaid(o *RunOptions) error {
+	have, err := n.PolicyRings()
+	if err != nil || o.RingGiven || len(have) == 0 || have[len(have)-1] == 0 {
+		return err
+	}
+	return fault.New(ErrRunRing, "this node has policies for rings %v: say with --ring which one the run was in", have).About("run " + o.Resume)
+}
+
 func unknownRun(id string) error {
 	return fault.New(ledger.ErrNoItem, "the ledger has no run of this id").About("run " + id)
 }
@@ -92,8 +106,8 @@ func runsOf(ctx context.Context, log ledger.Store, id string) ([]begun, error) {
 			recorded = append(recorded, begun{RunRecord: x, id: recordID})
 		}
 	}
-	if len(named) == 0 {
-		named = recorded
+	if len(recorded) > 0 {
+		named = recorded // whoever shares the ledger may have given a run any id
 	}
 	if len(named) == 0 {
 		return nil, unknownRun(id)

@@ -20,11 +20,12 @@ import (
 
 // RunOptions says what to run and how.
 type RunOptions struct {
-	Package    string   // a packed folder, an archive or a stored manifest CID; required
+	Package    string   // a packed folder, an archive, a manifest CID, NAME@VERSION or oci://HOST/REPOSITORY:TAG; required
 	Entrypoint string   // "": the only one, else "main"
 	RunID      string   // required, unless Resume is given
 	Resume     string   // id of a run that was begun: its record gives RunID, Entrypoint, Inputs, Variants and, if it is in the store, Package
 	Ring       uint8    // the ring to run in
+	RingGiven  bool     // Ring was asked for, and is no default
 	Inputs     []byte   // canonical LIST; nil: the task's own
 	Variants   []string // picks as TOOL=VARIANT
 	Proofs     []string // CapProof files; none: the local dev authority may stand in
@@ -39,8 +40,13 @@ type RunOptions struct {
 	// Proofs the run has no capabilities.
 	NoDevAuthority bool
 
+	// Pull says where a package that is not here is fetched from, and what may be
+	// fetched.
+	Pull PullOptions
+
 	NoWait       bool // do not wait for the ledger or for a lease
 	OnLedgerWait func(holder string)
+	OnBegun      func(runID string)       // told that the run's record stands: Resume can go on with it
 	OnUnrecorded func(refused, why error) // told of a refusal that is not in the ledger, and why
 	OnLeaseWait  func(tool string, until time.Time)
 	OnLog        func(tool, variant string, log []byte)
@@ -63,51 +69,42 @@ func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err er
 			return nil, err
 		}
 	}
+	if before == nil || len(o.Pull.From) > 0 || len(n.Settings.Remotes) > 0 {
+		if o.Package, err = n.Obtain(ctx, o.Package, o.Pull); err != nil {
+			return nil, err
+		}
+	}
 	src, err := n.OpenPackage(ctx, o.Package)
 	if err != nil {
 		return nil, n.refuse(ctx, o, executor.Request{}, nil, err)
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
-	req := executor.Request{Entrypoint: o.Entrypoint, RunID: o.RunID, Resume: before != nil, Inputs: o.Inputs, Variants: o.Variants}
-	runners, err := n.Runners()
+	j, err := n.judged(ctx, src, &o, before, nil)
+	if err != nil {
+		return nil, n.refuse(ctx, o, j.req, src, err)
+	}
+	if j.pkg.Publisher() != nil {
+		if err := n.ran(ctx, j.pkg.Manifest(), j.pkg.Signers()); err != nil {
+			return nil, err
+		}
+	}
+	waited := false
+	store, err := n.Ledger(ctx, LedgerOptions{NoWait: o.NoWait, OnWait: func(holder string) {
+		waited = true
+		if o.OnLedgerWait != nil {
+			o.OnLedgerWait(holder)
+		}
+	}})
 	if err != nil {
 		return nil, err
 	}
-	pkg, err := n.load(ctx, src, o.Ring, func(p *gate.Package) (err error) {
-		if before != nil {
-			if o.Entrypoint, err = before.entryOf(p); err != nil {
-				return err
-			}
-			req.Entrypoint = o.Entrypoint
+	if waited { // whoever had the ledger may have demoted the package
+		if j, err = n.judged(ctx, src, &o, before, j.req.Proofs); err != nil {
+			return nil, n.refuse(ctx, o, j.req, src, errors.Join(err, store.Close()))
 		}
-		if err := executor.Check(executor.Config{Platform: platform, Runners: runners}, p, req); err != nil || len(o.Proofs) == 0 {
-			return err
-		}
-		if before != nil {
-			req.Proofs = before.proofs
-			return nil
-		}
-		req.Proofs, err = loadProofs(o.Proofs, o.Key)
-		return err
-	})
-	if err != nil && before != nil {
-		err = before.missing(o, err)
-	}
-	if err != nil {
-		return nil, n.refuse(ctx, o, req, src, about(o.Package, err))
-	}
-	config, until, err := n.config(&req, pkg, o)
-	if err != nil {
-		return nil, n.refuse(ctx, o, req, src, err)
-	}
-	if err := executor.Check(config, pkg, req); err != nil {
-		return nil, n.refuse(ctx, o, req, src, err)
-	}
-	store, err := n.Ledger(ctx, LedgerOptions{NoWait: o.NoWait, OnWait: o.OnLedgerWait})
-	if err != nil {
-		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	pkg, req, config := j.pkg, j.req, j.config
 	config.Ledger = store
 	config.LedgerID = func(ctx context.Context) (cid.Hash, error) { return LedgerID(ctx, store) }
 	exec, err := executor.New(config)
@@ -119,7 +116,57 @@ func (n *Node) Run(ctx context.Context, o RunOptions) (report *RunReport, err er
 		return nil, err
 	}
 	entries, err := entriesOf(context.WithoutCancel(ctx), store, result)
-	return &RunReport{pkg.ID(), pkg.ManifestCID(), result, entries, until}, err
+	return &RunReport{pkg.ID(), pkg.ManifestCID(), result, entries, j.until}, err
+}
+
+// judged is a package that may run, and how.
+type judged struct {
+	pkg    *gate.Package
+	req    executor.Request
+	config executor.Config // short of the ledger
+	until  time.Time       // when what the dev authority issued ends
+}
+
+// judged verifies a package and decides all that is decided about a run before its
+// ledger is open, by the trust, policies and attestations of now. proofs are those that
+// o names, if they were loaded before. The request comes back with an error too, as far
+// as it was made.
+func (n *Node) judged(ctx context.Context, src gate.Source, o *RunOptions, before *begun, proofs []*caps.Chain) (j judged, err error) {
+	j.req = executor.Request{Entrypoint: o.Entrypoint, RunID: o.RunID, Resume: before != nil, Inputs: o.Inputs, Variants: o.Variants}
+	runners, err := n.Runners()
+	if err != nil {
+		return j, err
+	}
+	j.pkg, err = n.load(ctx, src, o.Ring, func(p *gate.Package) (err error) {
+		if before != nil {
+			if o.Entrypoint, err = before.entryOf(p); err != nil {
+				return err
+			}
+			j.req.Entrypoint = o.Entrypoint
+		}
+		if err := executor.Check(executor.Config{Platform: platform, Runners: runners}, p, j.req); err != nil || len(o.Proofs) == 0 {
+			return err
+		}
+		switch {
+		case before != nil:
+			j.req.Proofs = before.proofs
+		case proofs != nil:
+			j.req.Proofs = proofs
+		default:
+			j.req.Proofs, err = loadProofs(o.Proofs, o.Key)
+		}
+		return err
+	})
+	if err != nil && before != nil {
+		err = before.missing(*o, err)
+	}
+	if err != nil {
+		return j, about(o.Package, err)
+	}
+	if j.config, j.until, err = n.config(&j.req, j.pkg, *o); err == nil {
+		err = n.elsewhere(executor.Check(j.config, j.pkg, j.req), j.req.Proofs, j.pkg)
+	}
+	return j, err
 }
 
 // config completes a request with what stands behind it, and returns the executor
@@ -158,7 +205,7 @@ func (n *Node) config(req *executor.Request, pkg *gate.Package, o RunOptions) (c
 		TrustedExecutor: func(a sig.AgentID) bool {
 			return a.Equal(key.Agent()) || trust.TrustsExecutor(a, n.Clock())
 		},
-		NeedPackageRun: o.NeedPackageRun, NoWait: o.NoWait, OnWait: o.OnLeaseWait, OnLog: o.OnLog,
+		NeedPackageRun: o.NeedPackageRun, NoWait: o.NoWait, OnWait: o.OnLeaseWait, OnBegun: o.OnBegun, OnLog: o.OnLog,
 		IsRefusal: n.IsRefusal, OnUnrecorded: o.OnUnrecorded,
 	}, until, nil
 }

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/cas/export"
 	"github.com/mythos-run/mythos/runtime/cas/local"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
-	"github.com/mythos-run/mythos/runtime/libs/ledger"
+	"github.com/mythos-run/mythos/runtime/libs/manifest"
 	"github.com/mythos-run/mythos/runtime/pack"
 )
 
@@ -104,8 +106,8 @@ func lacks(root, h cid.Hash) error {
 	return fault.New(cas.ErrNotFound, "belongs to %s and is not in the store", root).About(h.String())
 }
 
-// Collect removes what neither a pin, a tag nor the ledger refers to. Progress
-// may be nil.
+// Collect removes what neither a pin, a tag, a ledger, a promotion nor an
+// attestation refers to. Progress may be nil.
 func (n *Node) Collect(ctx context.Context, dryRun bool, progress func(phase string, done int64)) (local.Collected, error) {
 	s, err := n.Store()
 	if err != nil {
@@ -121,62 +123,8 @@ func (n *Node) Collect(ctx context.Context, dryRun bool, progress func(phase str
 	})
 }
 
-// mark keeps what pins, tags and the ledger refer to, and all that belongs to it.
-// The ledger is read whole: what any entry, receipt or item of it names stays, of
-// ended runs as of live ones and of effects in doubt.
-func (n *Node) mark(ctx context.Context, s *local.Store, keep func(cid.Hash), progress func(string, int64)) error {
-	m := &marking{store: s, keep: keep, seen: map[cid.Hash]bool{}, held: map[cid.Hash]bool{}}
-	for h, err := range s.List(ctx) {
-		if err != nil {
-			return err
-		}
-		m.held[h] = true
-	}
-	pins, err := s.Pins()
-	if err != nil {
-		return err
-	}
-	for _, h := range pins {
-		m.add(h)
-	}
-	tags, err := s.Tags()
-	if err != nil {
-		return err
-	}
-	for _, t := range tags {
-		m.add(t.CID)
-	}
-	if err := n.markLedger(ctx, m, progress); err != nil {
-		return err
-	}
-	return m.finish(ctx, progress)
-}
-
-func (n *Node) markLedger(ctx context.Context, m *marking, progress func(string, int64)) (err error) {
-	if !n.HasLedger() {
-		return nil
-	}
-	log, err := n.ReadLedger()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	m.items = log
-	count := int64(0)
-	for rec, err := range log.Records(ctx, ledger.Filter{}) {
-		if err != nil {
-			return err
-		}
-		m.mentioned(rec.Body)
-		if count++; count%1000 == 0 {
-			progress("reading the ledger", count)
-		}
-	}
-	return m.finish(ctx, progress)
-}
-
-// Export writes an object with all that belongs to it as a stream that Import
-// reads.
+// Export writes objects with all that belongs to them, and for packages what this
+// node knows of attestations about them, as a stream that Import reads.
 func (n *Node) Export(ctx context.Context, w io.Writer, ids []cid.Hash, o export.Options) (int, error) {
 	s, err := n.Store()
 	if err != nil {
@@ -196,12 +144,59 @@ func (n *Node) Export(ctx context.Context, w io.Writer, ids []cid.Hash, o export
 			}
 		}
 	}
-	return len(all), export.Write(ctx, w, s, ids, all, o)
+	attested, err := n.attestedObjects(ctx, s, ids)
+	if err != nil {
+		return 0, err
+	}
+	for _, h := range attested {
+		if !seen[h] {
+			seen[h] = true
+			all = append(all, h)
+		}
+	}
+	return len(all), export.Write(ctx, w, s, slices.Concat(ids, attested), all, o)
 }
 
-// Mirror opens what a reference names as a source of good copies: a store's
-// folder, or a packed folder or archive. The caller closes it.
-func Mirror(ctx context.Context, ref string) (cas.Source, io.Closer, error) {
+// attestedObjects stores the attestations about those of the objects that are
+// packages, and returns their CIDs.
+func (n *Node) attestedObjects(ctx context.Context, s cas.Store, ids []cid.Hash) (list []cid.Hash, err error) {
+	for _, id := range ids {
+		raw, err := s.Get(ctx, id, manifest.MaxBytes)
+		if errors.Is(err, cas.ErrTooLarge) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		u, err := manifest.Decode(raw)
+		if err != nil {
+			continue // something else
+		}
+		attested, err := n.Attestations(u.PackageID())
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range attested {
+			h, err := s.Put(ctx, a.Raw)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, h)
+		}
+	}
+	return list, nil
+}
+
+// Mirror opens what a reference names as a source of good copies: the URL of a
+// remote, a store's folder, or a package in any local form. The caller closes it.
+func (n *Node) Mirror(ctx context.Context, ref string, o RemoteOptions) (cas.Source, io.Closer, error) {
+	if strings.Contains(ref, "://") || isBucketFolder(ref) {
+		r, err := n.OpenRemote(ctx, ref, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return remoteSource{r}, r, nil
+	}
 	if local.IsStore(ref) {
 		s, err := local.Open(ref)
 		if err != nil {
@@ -218,4 +213,23 @@ func Mirror(ctx context.Context, ref string) (cas.Source, io.Closer, error) {
 		return nil, nil, errors.Join(fmt.Errorf("read the package: %w", err), src.Close())
 	}
 	return m, src, nil
+}
+
+// maxStored is how often something is stored until all of it is there at once.
+const maxStored = 8
+
+// keepWhole stores something until all that belongs to it is there at once, and
+// renewed: nothing refers to it yet, and if it takes longer than collection leaves it
+// alone, its first parts may be gone before its last ones come.
+func keepWhole(ctx context.Context, s cas.Store, put func() (cid.Hash, error)) (cid.Hash, error) {
+	for times := 1; ; times++ {
+		id, err := put()
+		if err != nil {
+			return id, err
+		}
+		_, err = renewClosure(ctx, s, id)
+		if !errors.Is(err, cas.ErrNotFound) || times == maxStored {
+			return id, err
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 
 	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/libs/blob"
@@ -28,26 +29,60 @@ type child struct {
 
 // children returns what an object names, if it is of a kind that does: a package
 // manifest, a tree of files or a node of a Merkle tree. To keep too much is no
-// harm, so what an object is may be tried here.
-func children(id cid.Hash, b []byte) (list []child, known bool) {
-	if m, err := manifest.Decode(b); err == nil {
+// harm, so what an object is may be tried here. Of a manifest it is the files of
+// large trees as well; if a part of one is missing, the list is of the others.
+func children(ctx context.Context, s cas.Store, id cid.Hash, b []byte) (list []child, known bool, err error) {
+	if m, other := manifest.Decode(b); other == nil {
 		for i := range m.Claims().Artifacts {
 			a := &m.Claims().Artifacts[i]
 			list = append(list, artifact(a.ID(), a.Kind == manifest.KindTree))
+			if a.Kind == manifest.KindTree && !a.ID().Flat() {
+				files, failed := largeTree(ctx, s, a.ID())
+				list = append(list, files...)
+				if err == nil || errors.Is(err, cas.ErrNotFound) && failed != nil {
+					err = failed
+				}
+			}
 		}
-		return list, true
+		return list, true, err
 	}
 	if t, err := manifest.DecodeTree(b); err == nil {
-		for i := range t.Entries {
-			list = append(list, artifact(t.Entries[i].ID(), false))
-		}
-		return list, true
+		return treeChildren(t), true, nil
 	}
 	kind, payload, err := merkle.OpenNode(id, b)
 	if err != nil {
-		return nil, false
+		return nil, false, nil
 	}
-	return nodeChildren(kind, payload)
+	list, known = nodeChildren(kind, payload)
+	return list, known, nil
+}
+
+func treeChildren(t *manifest.Tree) (list []child) {
+	for i := range t.Entries {
+		list = append(list, artifact(t.Entries[i].ID(), false))
+	}
+	return list
+}
+
+// largeTree returns the files of a tree that is in chunks, none of which says that
+// it is a part of one. What is no tree names nothing: no package with it is loaded.
+func largeTree(ctx context.Context, s cas.Store, id blob.ArtifactID) ([]child, error) {
+	in, err := id.Open(func(h cid.Hash, limit int64) ([]byte, error) { return s.Get(ctx, h, limit) })
+	var raw []byte
+	if err == nil {
+		raw, err = io.ReadAll(io.LimitReader(in, manifest.MaxTreeEncoded+1))
+	}
+	if err == nil {
+		if t, err := manifest.DecodeTree(raw); err == nil {
+			return treeChildren(t), nil
+		}
+		return nil, nil
+	}
+	switch fault.CodeOf(err) {
+	case blob.ErrSize, blob.ErrHash, blob.ErrChunk, cas.ErrTooLarge:
+		return nil, nil
+	}
+	return nil, err
 }
 
 func artifact(id blob.ArtifactID, parent bool) child {
@@ -96,7 +131,10 @@ func closure(ctx context.Context, s cas.Store, root cid.Hash) ([]cid.Hash, error
 		if err != nil {
 			return nil, err
 		}
-		list, _ := children(id, b)
+		list, _, err := children(ctx, s, id, b)
+		if err != nil {
+			return nil, err
+		}
 		for _, c := range list {
 			if seen[c.id] {
 				continue
@@ -114,7 +152,7 @@ func closure(ctx context.Context, s cas.Store, root cid.Hash) ([]cid.Hash, error
 // marking is the first half of a collection.
 type marking struct {
 	store cas.Store
-	items itemSource // the ledger's own objects; nil for none
+	items []itemSource // the ledgers' own objects
 	keep  func(cid.Hash)
 	held  map[cid.Hash]bool // what is in the store
 	seen  map[cid.Hash]bool // what was looked at
@@ -135,18 +173,41 @@ func (m *marking) add(h cid.Hash) {
 	}
 }
 
+const mention = 2 + cidSize // bytes of a hash in canonical bytes, with its tag and length
+
 // mentioned adds every hash in canonical bytes: 32 bytes behind the tag and
 // length that all of them have (RFC-MYTHOS-0001 §2). Some may be other things of
 // that length; then something is kept that could go.
 func (m *marking) mentioned(b []byte) {
-	tag := []byte{5, byte(cidSize)}
 	for {
-		i := bytes.Index(b, tag)
-		if i < 0 || len(b) < i+len(tag)+cidSize {
+		i := bytes.Index(b, []byte{5, byte(cidSize)})
+		if i < 0 || len(b) < i+mention {
 			return
 		}
-		m.add(cid.Hash(b[i+len(tag):][:cidSize]))
+		m.add(cid.Hash(b[i+mention-cidSize:][:cidSize]))
 		b = b[i+1:]
+	}
+}
+
+// mentionedBy is mentioned of an object of any size.
+func (m *marking) mentionedBy(ctx context.Context, h cid.Hash) (err error) {
+	in, _, err := m.store.Open(ctx, h)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	b, kept := make([]byte, 1<<20), 0
+	for {
+		n, err := io.ReadFull(in, b[kept:])
+		end := kept + n
+		m.mentioned(b[:end])
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		kept = copy(b, b[end-mention+1:end]) // the next bytes may complete one
 	}
 }
 
@@ -171,15 +232,13 @@ func (m *marking) visit(ctx context.Context, h cid.Hash) error {
 		return m.visitItem(ctx, h)
 	}
 	b, err := m.store.Get(ctx, h, maxParent)
-	switch {
-	case errors.Is(err, cas.ErrTooLarge), errors.Is(err, cas.ErrNotFound):
-		return nil
-	case errors.Is(err, cas.ErrCorrupt):
-		return fault.New(cas.ErrCorrupt, "what belongs to it cannot be told, so nothing is removed: %w", err).About(h.String())
-	case err != nil:
-		return err
+	if errors.Is(err, cas.ErrTooLarge) {
+		return readable(h, m.mentionedBy(ctx, h))
 	}
-	list, known := children(h, b)
+	if err != nil {
+		return readable(h, err)
+	}
+	list, known, err := children(ctx, m.store, h, b)
 	if !known {
 		m.mentioned(b)
 	}
@@ -191,20 +250,31 @@ func (m *marking) visit(ctx context.Context, h cid.Hash) error {
 			m.keep(c.id)
 		}
 	}
-	return nil
+	return readable(h, err)
 }
 
-// visitItem looks at an object or receipt that is kept beside the ledger.
-func (m *marking) visitItem(ctx context.Context, h cid.Hash) error {
-	if m.items == nil {
+// readable is the error of reading an object that may name others: none if a part
+// of it is gone.
+func readable(h cid.Hash, err error) error {
+	switch {
+	case errors.Is(err, cas.ErrCorrupt):
+		return fault.New(cas.ErrCorrupt, "what belongs to it cannot be told, so nothing is removed: %w", err).About(h.String())
+	case errors.Is(err, cas.ErrNotFound):
 		return nil
 	}
-	for _, get := range []func(context.Context, cid.Hash) ([]byte, error){m.items.Object, m.items.Receipt} {
-		b, err := get(ctx, h)
-		if err == nil {
-			m.mentioned(b)
-		} else if !errors.Is(err, ledger.ErrNoItem) {
-			return err
+	return err
+}
+
+// visitItem looks at an object or receipt that is kept beside a ledger.
+func (m *marking) visitItem(ctx context.Context, h cid.Hash) error {
+	for _, x := range m.items {
+		for _, get := range []func(context.Context, cid.Hash) ([]byte, error){x.Object, x.Receipt} {
+			b, err := get(ctx, h)
+			if err == nil {
+				m.mentioned(b)
+			} else if !errors.Is(err, ledger.ErrNoItem) {
+				return err
+			}
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"sync"
 
 	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/libs/blob"
@@ -22,7 +23,9 @@ type packageMirror struct {
 	manifest []byte
 	flat     map[cid.Hash]blob.ArtifactID
 	large    []blob.ArtifactID
-	parts    map[cid.Hash]part
+
+	cutting sync.Mutex
+	parts   map[cid.Hash]part // nil before somebody asked for one
 }
 
 // part is where the bytes of a chunk are; a node is kept whole.
@@ -92,10 +95,8 @@ func (p *packageMirror) Open(ctx context.Context, h cid.Hash) (io.ReadCloser, in
 		r, err := p.src.Open(ctx, id)
 		return r, int64(id.Size), err
 	}
-	if p.parts == nil {
-		if err := p.cut(ctx); err != nil {
-			return nil, 0, err
-		}
+	if err := p.cutOnce(ctx); err != nil {
+		return nil, 0, err
 	}
 	x, ok := p.parts[h]
 	if !ok {
@@ -108,7 +109,7 @@ func (p *packageMirror) Open(ctx context.Context, h cid.Hash) (io.ReadCloser, in
 	if err != nil {
 		return nil, 0, err
 	}
-	if _, err := io.CopyN(io.Discard, r, x.off); err != nil {
+	if err := skip(r, x.off); err != nil {
 		_ = r.Close() // it was only read
 		return nil, 0, err
 	}
@@ -118,9 +119,34 @@ func (p *packageMirror) Open(ctx context.Context, h cid.Hash) (io.ReadCloser, in
 	}{io.LimitReader(r, x.size), r}, x.size, nil
 }
 
+// skip goes on at an offset.
+func skip(r io.Reader, off int64) error {
+	if s, ok := r.(io.Seeker); ok {
+		_, err := s.Seek(off, io.SeekStart)
+		return err
+	}
+	_, err := io.CopyN(io.Discard, r, off)
+	return err
+}
+
 func isNode(h cid.Hash, b []byte) bool {
 	_, _, err := merkle.OpenNode(h, b)
 	return err == nil
+}
+
+// cutOnce finds the chunks of large artifacts, if nobody has. Several may ask for
+// objects at a time.
+func (p *packageMirror) cutOnce(ctx context.Context) error {
+	p.cutting.Lock()
+	defer p.cutting.Unlock()
+	if p.parts != nil {
+		return nil
+	}
+	if err := p.cut(ctx); err != nil {
+		p.parts = nil
+		return err
+	}
+	return nil
 }
 
 // cut finds where the chunks of large artifacts are.

@@ -15,11 +15,22 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 )
 
-// AddTrust adds an entry to the trust file and returns what the file holds then.
-// Of processes that change it at the same moment each waits for the others, so that
-// nothing is lost.
-func (n *Node) AddTrust(ctx context.Context, e gate.TrustEntry) (*gate.Trust, error) {
-	return n.changeTrust(ctx, func(t *gate.Trust) (*gate.Trust, error) { return t.With(e) })
+// AddTrust adds an entry to the trust file and returns it as it stands there. One that
+// is there already is not added again, and there is true. Of processes that change the
+// file at the same moment each waits for the others, so that nothing is lost.
+func (n *Node) AddTrust(ctx context.Context, e gate.TrustEntry) (stands gate.TrustEntry, there bool, err error) {
+	_, err = n.changeTrust(ctx, func(t *gate.Trust) (*gate.Trust, error) {
+		if stands, there = t.Find(e); there {
+			return t, nil
+		}
+		out, err := t.With(e)
+		if err == nil {
+			all := out.Entries()
+			stands = all[len(all)-1]
+		}
+		return out, err
+	})
+	return stands, there, err
 }
 
 // RotateTrust adds keys to the entry of a role that holds the key with an id, and

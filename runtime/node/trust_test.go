@@ -20,7 +20,7 @@ func TestAddTrustLosesNothing(t *testing.T) {
 		wg.Go(func() {
 			for j := range each {
 				key := sig.NewKey([32]byte{byte(i), byte(j)}, fmt.Sprintf("%d-%d", i, j))
-				_, err := n.AddTrust(t.Context(), gate.TrustEntry{Role: sig.Publisher, Keys: []sig.AgentID{key.Agent()}})
+				_, _, err := n.AddTrust(t.Context(), gate.TrustEntry{Role: sig.Publisher, Keys: []sig.AgentID{key.Agent()}})
 				if err != nil {
 					t.Error(err)
 				}

@@ -127,21 +127,24 @@ func attestation(raw []byte, subject v1.Descriptor) ([]byte, error) {
 	})
 }
 
-// attestationsOf returns the CIDs of the attestations in an image manifest.
-func attestationsOf(raw []byte) ([]cid.Hash, error) {
+// attestationsOf returns the CIDs of the attestations in an image manifest, and the
+// artifact that it refers to.
+func attestationsOf(raw []byte) (ids []cid.Hash, subject cid.Hash, err error) {
 	var image v1.Manifest
-	if err := json.Unmarshal(raw, &image); err != nil || image.ArtifactType != TypeAttestation {
-		return nil, fault.New(ErrArtifact, "it is no attestation")
+	if err := json.Unmarshal(raw, &image); err != nil || image.ArtifactType != TypeAttestation || image.Subject == nil {
+		return nil, subject, fault.New(ErrArtifact, "it is no attestation")
 	}
-	var ids []cid.Hash
+	if subject, err = cidOf(image.Subject.Digest); err != nil {
+		return nil, subject, fault.New(ErrArtifact, "%w", err)
+	}
 	for _, l := range image.Layers {
 		id, err := cidOf(l.Digest)
 		if err != nil {
-			return nil, fault.New(ErrArtifact, "%w", err)
+			return nil, subject, fault.New(ErrArtifact, "%w", err)
 		}
 		ids = append(ids, id)
 	}
-	return ids, nil
+	return ids, subject, nil
 }
 
 func descriptor(raw []byte) v1.Descriptor {

@@ -2,20 +2,18 @@ package oci
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mythos-run/mythos/internal/atomicfile"
 	"github.com/mythos-run/mythos/runtime/cas"
-	"github.com/mythos-run/mythos/runtime/closure"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/remote"
@@ -26,7 +24,8 @@ const (
 	dirMode  fs.FileMode = 0o755
 	fileMode fs.FileMode = 0o644
 
-	maxIndex = 4 << 20 // bytes
+	maxIndex  = 4 << 20 // bytes
+	maxListed = 10_000  // image manifests that are read to know what they are
 )
 
 // Layout is an image layout on disk as a remote of objects.
@@ -41,6 +40,16 @@ func OpenLayout(dir string) *Layout { return &Layout{dir} }
 func IsLayout(dir string) bool {
 	info, err := os.Stat(filepath.Join(dir, v1.ImageLayoutFile))
 	return err == nil && info.Mode().IsRegular()
+}
+
+// SplitLayout splits DIR:TAG or DIR@sha256:HEX, and reports whether DIR is an image
+// layout.
+func SplitLayout(path string) (dir, name string, ok bool) {
+	dir, name, ok = strings.Cut(path, "@")
+	if i := strings.LastIndexByte(path, ':'); !ok && i > 0 {
+		dir, name, ok = path[:i], path[i+1:], true
+	}
+	return dir, name, ok && name != "" && IsLayout(dir)
 }
 
 // Close does nothing.
@@ -167,86 +176,6 @@ func (l *Layout) Delete(_ context.Context, id cid.Hash) error {
 		return fileError(id.String(), err)
 	}
 	return nil
-}
-
-// Tag makes the artifact of a package, all of whose objects the layout has, and
-// lists it under a tag, in place of what had it. It returns the artifact's digest.
-// One process at a time may do so.
-func (l *Layout) Tag(ctx context.Context, get closure.Source, id cid.Hash, tag string) (cid.Hash, error) {
-	raw, err := Package(ctx, get, id)
-	if err != nil {
-		return cid.Hash{}, err
-	}
-	if err := l.begin(); err != nil {
-		return cid.Hash{}, err
-	}
-	artifact := cid.Sum(raw)
-	if err := atomicfile.Write(l.blob(artifact), raw, fileMode); err != nil {
-		return artifact, fileError(artifact.String(), err)
-	}
-	index, err := l.index()
-	if err != nil {
-		return artifact, err
-	}
-	d := descriptor(raw)
-	d.ArtifactType, d.Annotations = TypePackage, map[string]string{v1.AnnotationRefName: tag}
-	index.Manifests = slices.DeleteFunc(index.Manifests, func(x v1.Descriptor) bool { return x.Annotations[v1.AnnotationRefName] == tag })
-	index.Manifests = append(index.Manifests, d)
-	text, err := json.Marshal(index)
-	if err != nil {
-		return artifact, err
-	}
-	return artifact, fileError(l.dir, atomicfile.Write(filepath.Join(l.dir, v1.ImageIndexFile), text, fileMode))
-}
-
-func (l *Layout) index() (v1.Index, error) {
-	index := v1.Index{MediaType: v1.MediaTypeImageIndex}
-	index.SchemaVersion = 2
-	raw, err := readBounded(filepath.Join(l.dir, v1.ImageIndexFile), maxIndex)
-	if errors.Is(err, cas.ErrNotFound) {
-		return index, nil
-	}
-	if err != nil {
-		return index, err
-	}
-	if err := json.Unmarshal(raw, &index); err != nil {
-		return index, fault.New(ErrArtifact, "index.json: %w", err).About(l.dir)
-	}
-	return index, nil
-}
-
-// Resolve returns the manifest that a tag or the digest of an artifact stands for,
-// and the artifact's own digest. Without a name it is the only package that the
-// layout lists.
-func (l *Layout) Resolve(_ context.Context, name string) (id, artifact cid.Hash, err error) {
-	index, err := l.index()
-	if err != nil {
-		return id, artifact, err
-	}
-	var found []v1.Descriptor
-	for _, d := range index.Manifests {
-		if d.MediaType == v1.MediaTypeImageManifest && (name == "" || name == d.Annotations[v1.AnnotationRefName] || name == string(d.Digest)) {
-			found = append(found, d)
-		}
-	}
-	switch {
-	case len(found) == 0:
-		return id, artifact, fault.New(cas.ErrNotFound, "the layout lists no artifact %q", name).About(l.dir)
-	case len(found) > 1:
-		return id, artifact, fault.New(ErrReference, "the layout lists %d artifacts; name one by its tag", len(found)).About(l.dir)
-	}
-	if artifact, err = cidOf(found[0].Digest); err != nil {
-		return id, artifact, fault.New(ErrArtifact, "index.json names %.100q", found[0].Digest).About(l.dir)
-	}
-	raw, err := readBounded(l.blob(artifact), maxImageManifest)
-	if err != nil {
-		return id, artifact, err
-	}
-	if cid.Sum(raw) != artifact {
-		return id, artifact, fault.New(remote.ErrLies, "the image manifest is another one").About(artifact.String())
-	}
-	id, err = ManifestOf(raw)
-	return id, artifact, err
 }
 
 // readBounded reads a file of at most limit bytes.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -180,5 +181,96 @@ func TestReferences(t *testing.T) {
 		if got, err := oci.ParseReference(text); !errors.Is(err, oci.ErrReference) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
+	}
+}
+
+// TestLayoutAttestations lets attestations refer to artifacts in a layout, and finds
+// each by its own artifact alone.
+func TestLayoutAttestations(t *testing.T) {
+	l := oci.OpenLayout(t.TempDir())
+	s := memory.New(memory.Options{})
+	id := closuretest.Put(t, s)
+	if _, err := transfer.Push(t.Context(), s, transfer.Named{Name: "layout", Remote: l}, id, transfer.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	artifact, err := l.Tag(t.Context(), s.Get, id, "1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := receipt.Attestation{SubjectHash: id, ClaimType: receipt.ContractPass, Result: 1, TimeObserved: 1}
+	raw, _, err := sig.Sign(&a, remotetest.Key())
+	if err == nil {
+		err = errors.Join(l.Attest(t.Context(), artifact, raw), l.Attest(t.Context(), artifact, raw))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := l.Attestations(t.Context(), artifact); err != nil || !slices.Equal(got, []cid.Hash{cid.Sum(raw)}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if got, err := l.Attestations(t.Context(), id); err != nil || len(got) != 0 {
+		t.Errorf("of another artifact: %v, %v", got, err)
+	}
+	// It is listed beside the package, which is still the only one.
+	if got, at, err := l.Resolve(t.Context(), ""); err != nil || got != id || at != artifact {
+		t.Errorf("%v, %v, %v", got, at, err)
+	}
+	if err := l.Attest(t.Context(), cid.Sum(nil), raw); !errors.Is(err, cas.ErrNotFound) {
+		t.Errorf("of what is not there: %v", err)
+	}
+}
+
+// TestBadLayouts resolves in layouts that others wrote.
+func TestBadLayouts(t *testing.T) {
+	raw := []byte(`{"schemaVersion":2,"artifactType":"` + oci.TypePackage + `","config":{"mediaType":"` + oci.TypeManifest + `","digest":"` + cid.Sum(nil).String() + `","size":0}}`)
+	digest := cid.Sum(raw)
+	entry := func(media, digest string) string {
+		return `{"mediaType":"` + media + `","digest":"` + digest + `","size":1}`
+	}
+	list := func(entries ...string) string {
+		return `{"schemaVersion":2,"manifests":[` + strings.Join(entries, ",") + `]}`
+	}
+	good := entry(v1.MediaTypeImageManifest, digest.String())
+	for name, c := range map[string]struct {
+		head, index string
+		blob        []byte
+		want        error
+	}{
+		"good":             {`{"imageLayoutVersion":"1.0.0"}`, list(good), raw, nil},
+		"listed twice":     {`{"imageLayoutVersion":"1.0.0"}`, list(good, good), raw, nil},
+		"beside an index":  {`{"imageLayoutVersion":"1.0.0"}`, list(entry(v1.MediaTypeImageIndex, digest.String()), good), raw, nil},
+		"no version":       {`{}`, list(good), raw, oci.ErrArtifact},
+		"no JSON":          {`x`, list(good), raw, oci.ErrArtifact},
+		"other version":    {`{"imageLayoutVersion":"2.0.0"}`, list(good), raw, oci.ErrArtifact},
+		"nothing listed":   {`{"imageLayoutVersion":"1.0.0"}`, list(), raw, oci.ErrArtifact},
+		"no index":         {`{"imageLayoutVersion":"1.0.0"}`, "", raw, oci.ErrArtifact},
+		"index of text":    {`{"imageLayoutVersion":"1.0.0"}`, `"x"`, raw, oci.ErrArtifact},
+		"a path as digest": {`{"imageLayoutVersion":"1.0.0"}`, list(entry(v1.MediaTypeImageManifest, "sha256:../../x")), raw, oci.ErrArtifact},
+		"sha512":           {`{"imageLayoutVersion":"1.0.0"}`, list(entry(v1.MediaTypeImageManifest, "sha512:00")), raw, oci.ErrArtifact},
+		"blob missing":     {`{"imageLayoutVersion":"1.0.0"}`, list(good), nil, cas.ErrNotFound},
+		"other blob":       {`{"imageLayoutVersion":"1.0.0"}`, list(good), []byte("{}"), remote.ErrLies},
+		"blob too large":   {`{"imageLayoutVersion":"1.0.0"}`, list(good), make([]byte, 4<<20+1), cas.ErrTooLarge},
+		"index too large":  {`{"imageLayoutVersion":"1.0.0"}`, strings.Repeat(" ", 4<<20) + list(good), raw, cas.ErrTooLarge},
+		"too many":         {`{"imageLayoutVersion":"1.0.0"}`, list(slices.Repeat([]string{`{}`}, 10_001)...), raw, oci.ErrTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			blobs := filepath.Join(dir, "blobs", "sha256")
+			err := os.MkdirAll(blobs, 0o755)
+			for path, b := range map[string][]byte{
+				filepath.Join(dir, "oci-layout"): []byte(c.head), filepath.Join(dir, "index.json"): []byte(c.index), filepath.Join(blobs, digest.Hex()): c.blob,
+			} {
+				if len(b) > 0 {
+					err = errors.Join(err, os.WriteFile(path, b, 0o600))
+				}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, _, err := oci.OpenLayout(dir).Resolve(t.Context(), "")
+			if !errors.Is(err, c.want) || c.want == nil && id != cid.Sum(nil) {
+				t.Errorf("%v, %v; want %v", id, err, c.want)
+			}
+		})
 	}
 }

@@ -23,3 +23,6 @@ func ParseReference(text string) (Reference, error) {
 	}
 	return Reference{Repository: r.Registry + "/" + r.Repository, Name: r.Reference}, nil
 }
+
+// TagOf returns the tag of a package's version: a tag has no "+".
+func TagOf(version string) string { return strings.ReplaceAll(version, "+", "_") }

@@ -253,8 +253,8 @@ func (r *Registry) Attestations(ctx context.Context, artifact cid.Hash) ([]cid.H
 		if err != nil {
 			return nil, err
 		}
-		list, err := attestationsOf(raw)
-		if err != nil {
+		list, of, err := attestationsOf(raw)
+		if err != nil || of != artifact {
 			continue // somebody else's
 		}
 		ids = append(ids, list...)

@@ -105,8 +105,13 @@ func (s *archived) Open(_ context.Context, id blob.ArtifactID) (io.ReadCloser, e
 	if !ok {
 		return nil, missing(name)
 	}
-	return io.NopCloser(r), nil
+	return inArchive{r}, nil
 }
+
+// inArchive is a file of an archive, whose reader may go to any place in it.
+type inArchive struct{ *io.SectionReader }
+
+func (inArchive) Close() error { return nil }
 
 func missing(name string) error {
 	return fault.New(gate.ErrArtifactMissing, "%s is not there", name)

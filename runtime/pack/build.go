@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mythos-run/mythos/internal/atomicfile"
@@ -80,17 +82,10 @@ func Build(ctx context.Context, opt BuildOptions) (*Built, error) {
 		return nil, err
 	}
 	b, err := buildPackage(ctx, opt)
-	switch {
-	case err == nil:
-		return b, nil
-	case ctx.Err() != nil || fault.CodeOf(err) != "":
-		return nil, err
+	if err != nil {
+		return nil, ioError(err)
 	}
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		return nil, fault.New(ErrIO, "%w", at.Err).About(at.Path)
-	}
-	return nil, fault.New(ErrIO, "%w", err)
+	return b, nil
 }
 
 // Outputs returns the paths, in a source folder, that the build commands of its
@@ -211,9 +206,14 @@ func write(ctx context.Context, opt BuildOptions, root *os.Root, r *recipe) (*Bu
 		if err := b.fill(ctx, opt, root, r, staging); err != nil {
 			return err
 		}
-		return b.archive(ctx, opt, staging, packed)
+		var inFolder error
+		var checking sync.WaitGroup
+		checking.Go(func() { inFolder = verify(ctx, opt, staging, opt.CheckModule) })
+		inArchive := b.archive(ctx, opt, staging, packed)
+		checking.Wait()
+		return cmp.Or(inFolder, inArchive)
 	}
-	replace := func(dir string) error { return replaceable(dir, r) }
+	replace := func(dir string) error { return replaceable(dir, r.name, r.version) }
 	if _, err := atomicfile.WriteTree(b.Folder, forms, atomicfile.Tree{Replace: replace}); err != nil {
 		return nil, err
 	}
@@ -223,7 +223,7 @@ func write(ctx context.Context, opt BuildOptions, root *os.Root, r *recipe) (*Bu
 	return b, atomicfile.SyncDir(opt.Out)
 }
 
-// fill makes the folder form in staging and checks it.
+// fill makes the folder form in staging.
 func (b *Built) fill(ctx context.Context, opt BuildOptions, root *os.Root, r *recipe, staging string) error {
 	c, err := newCollector(ctx, root, staging, opt.AllowSecrets)
 	if err != nil {
@@ -241,7 +241,7 @@ func (b *Built) fill(ctx context.Context, opt BuildOptions, root *os.Root, r *re
 		return err
 	}
 	b.PackageID, b.ManifestCID, b.Bindings = m.PackageID, cid.Sum(raw), m.Modules
-	return verify(ctx, opt, staging, opt.CheckModule)
+	return nil
 }
 
 // verify opens what was written and holds it against the loading order. Only
@@ -270,7 +270,7 @@ func verify(ctx context.Context, opt BuildOptions, path string, check gate.Check
 
 // replaceable reports whether dir may be replaced by a package: it must be
 // nothing but a packed folder of the same name and version.
-func replaceable(dir string, r *recipe) error {
+func replaceable(dir, name, version string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -286,7 +286,7 @@ func replaceable(dir string, r *recipe) error {
 	if err != nil {
 		return fault.New(ErrOutput, "not a packed folder, so it is not replaced: %w", err).About(dir)
 	}
-	if c := u.Claims(); c.Name != r.name || c.Version != r.version {
+	if c := u.Claims(); c.Name != name || c.Version != version {
 		return fault.New(ErrOutput, "it holds %s %s; remove it first", c.Name, c.Version).About(dir)
 	}
 	return nil

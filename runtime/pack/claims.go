@@ -63,9 +63,12 @@ func (s *archived) Attestations(ctx context.Context) ([]gate.Statement, error) {
 }
 
 // Attach puts an attestation beside the manifest of the packed folder or archive at
-// path, which is changed in one step. The caller has verified both, and that the
-// package has room for one more.
+// path, or in the image layout, which is changed in one step. The caller has verified
+// both, and that the package has room for one more.
 func Attach(ctx context.Context, path string, s gate.Statement) error {
+	if IsLayout(path) {
+		return attachToLayout(ctx, path, s.Raw)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return unreadable(err, path)

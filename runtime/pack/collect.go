@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mythos-run/mythos/runtime/libs/blob"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -24,7 +26,10 @@ const (
 	objectsDir = "objects"
 	irDir      = "ir"
 	modulesDir = "modules"
+	claimsDir  = "claims"
 )
+
+const copyBuffer = 256 << 10 // bytes
 
 // Media types that pack writes (RFC-MYTHOS-0006 §3).
 const (
@@ -92,7 +97,8 @@ func writeFile(path string, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, r)
+	// Without the file's own ReadFrom, whose buffer is small.
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, copyBuffer))
 	return errors.Join(err, f.Chmod(0o644), f.Close())
 }
 
@@ -115,24 +121,32 @@ func (c *collector) object(what string, r io.Reader) (blob.ArtifactID, error) {
 	limited := &io.LimitedReader{R: stopping{c.ctx, r}, N: manifest.MaxArtifactSize + 1}
 	scan := &secretScan{}
 	temp := filepath.Join(c.staging, objectsDir, ".incoming")
-	if err := writeFile(temp, io.TeeReader(limited, scan)); err != nil {
-		return blob.ArtifactID{}, err
-	}
+	id, err := writeAndHash(temp, io.TeeReader(limited, scan))
 	switch {
+	case err != nil:
+		return blob.ArtifactID{}, err
 	case limited.N == 0:
 		return blob.ArtifactID{}, fault.New(manifest.ErrLimit, "more than %d bytes", uint64(manifest.MaxArtifactSize)).About(what)
 	case scan.what != "" && !c.allowSecrets:
 		return blob.ArtifactID{}, fault.New(ErrSecret, "it holds what looks like %s", scan.what).About(what)
 	}
-	f, err := os.Open(temp)
-	if err != nil {
-		return blob.ArtifactID{}, err
-	}
-	id, err := blob.WriteArtifact(stopping{c.ctx, f}, nil)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return blob.ArtifactID{}, err
-	}
 	return id, os.Rename(temp, c.objectPath(id.SHA256))
+}
+
+// writeAndHash writes a file and hashes at the same time what it writes.
+func writeAndHash(path string, r io.Reader) (blob.ArtifactID, error) {
+	out, in := io.Pipe()
+	var id blob.ArtifactID
+	var hashing sync.WaitGroup
+	hashing.Go(func() {
+		var err error
+		id, err = blob.WriteArtifact(out, nil)
+		_ = out.CloseWithError(err) // always nil
+	})
+	err := writeFile(path, io.TeeReader(r, in))
+	_ = in.CloseWithError(err) // always nil
+	hashing.Wait()
+	return id, err
 }
 
 func (c *collector) objectPath(sha256 cid.Hash) string {
@@ -284,7 +298,8 @@ func (b *Built) archive(ctx context.Context, opt BuildOptions, staging string, f
 		names = append(names, objectsDir+"/"+o.Name())
 	}
 	sum := sha256.New()
-	w := archive.NewWriter(io.MultiWriter(f, sum), opt.Archive)
+	out := bufio.NewWriterSize(io.MultiWriter(f, sum), copyBuffer)
+	w := archive.NewWriter(out, opt.Archive)
 	for _, name := range names {
 		if err := addEntry(ctx, w, staging, name); err != nil {
 			return err
@@ -293,7 +308,7 @@ func (b *Built) archive(ctx context.Context, opt BuildOptions, staging string, f
 	if err := w.Close(); err != nil {
 		return err
 	}
-	if err := errors.Join(f.Chmod(0o644), f.Sync()); err != nil {
+	if err := errors.Join(out.Flush(), f.Chmod(0o644), f.Sync()); err != nil {
 		return err
 	}
 	b.ArchiveSHA256 = cid.Hash(sum.Sum(nil))

@@ -2,11 +2,13 @@
 // in every local form (RFC-MYTHOS-0006 §6, §7 and §8). A packed folder is
 //
 //	manifest.bin   manifest.sig   objects/<sha256>       what is loaded
+//	claims/<attestation_id>                              what verifiers said later
 //	manifest.json  ir/NAME.bin    modules/...            copies for people
 //
-// an archive holds the first row alone, and a store holds the same content
-// under its hashes. Open and FromStore give each form as a Source: bytes that
-// nobody has verified yet, for package gate to judge.
+// an archive holds the first two rows alone; a store, and an OCI image layout
+// (RFC-MYTHOS-0011 §5), hold the content of the first under its hashes. Open and
+// FromStore give each form as a Source: bytes that nobody has verified yet, for
+// package gate to judge. Copy, WriteFolder and WriteArchive turn one form into another.
 package pack
 
 import (
@@ -18,6 +20,7 @@ import (
 
 	"github.com/mythos-run/mythos/runtime/gate"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/oci"
 	"github.com/mythos-run/mythos/runtime/pack/archive"
 )
 
@@ -45,16 +48,22 @@ type OpenOptions struct {
 	Archive archive.Limits // zero: its defaults
 }
 
-// Open opens the packed folder or the archive at path. It checks the form (step
-// 0 of RFC-MYTHOS-0006 §9): an archive is read and checked to its last byte, a
+// Open opens the packed folder, the archive or the image layout at path. A layout
+// of several packages is given as PATH:TAG or PATH@sha256:HEX. It checks the form
+// (step 0 of RFC-MYTHOS-0006 §9): an archive is read and checked to its last byte, a
 // folder's paths are. It writes nothing.
 func Open(ctx context.Context, path string, opt OpenOptions) (Source, error) {
 	info, err := os.Stat(path)
 	switch {
+	case IsLayout(path) && err != nil:
+		dir, name, _ := oci.SplitLayout(path)
+		return openInLayout(ctx, dir, name)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fault.New(ErrNotFound, "nothing there").About(path)
 	case err != nil:
 		return nil, unreadable(err, path)
+	case IsLayout(path):
+		return openInLayout(ctx, path, "")
 	case info.IsDir():
 		return openFolder(ctx, path)
 	case !info.Mode().IsRegular():

@@ -6,25 +6,34 @@ import (
 	"io"
 
 	"github.com/mythos-run/mythos/runtime/cas"
+	"github.com/mythos-run/mythos/runtime/closure"
 	"github.com/mythos-run/mythos/runtime/gate"
 	"github.com/mythos-run/mythos/runtime/libs/blob"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/manifest"
+	"github.com/mythos-run/mythos/runtime/remote"
 )
 
-// stored is a package whose content lies in a store under its hashes.
-type stored struct {
-	store cas.Store
-	cid   cid.Hash
+// objects is a package whose content lies under its hashes: in a store, in a remote.
+type objects struct {
+	get closure.Source
+	cid cid.Hash
 }
 
 // FromStore gives the package whose manifest is stored under manifestCID.
 // Closing it does not close the store.
-func FromStore(store cas.Store, manifestCID cid.Hash) Source { return &stored{store, manifestCID} }
+func FromStore(store cas.Store, manifestCID cid.Hash) Source {
+	return FromObjects(store.Get, manifestCID)
+}
 
-func (s *stored) Manifest(ctx context.Context, limit int) ([]byte, error) {
-	b, err := s.store.Get(ctx, s.cid, int64(limit))
+// FromObjects gives the package whose manifest get returns under manifestCID.
+func FromObjects(get closure.Source, manifestCID cid.Hash) Source {
+	return &objects{get, manifestCID}
+}
+
+func (s *objects) Manifest(ctx context.Context, limit int) ([]byte, error) {
+	b, err := s.get(ctx, s.cid, int64(limit))
 	switch {
 	case errors.Is(err, cas.ErrNotFound):
 		return nil, fault.New(ErrNotFound, "no manifest is stored under %s", s.cid)
@@ -34,17 +43,25 @@ func (s *stored) Manifest(ctx context.Context, limit int) ([]byte, error) {
 	return b, err
 }
 
-func (s *stored) Signatures(context.Context, int) ([]byte, bool, error) { return nil, false, nil }
+func (s *objects) Signatures(context.Context, int) ([]byte, bool, error) { return nil, false, nil }
 
-func (s *stored) Open(ctx context.Context, id blob.ArtifactID) (io.ReadCloser, error) {
-	r, err := cas.OpenBlob(ctx, s.store, id)
+func (s *objects) Open(ctx context.Context, id blob.ArtifactID) (io.ReadCloser, error) {
+	get := func(h cid.Hash, limit int64) ([]byte, error) { return s.get(ctx, h, limit) }
+	var err error
+	if id.Size == 0 { // its bytes are known; that it is there is not
+		_, err = get(id.CID, 0)
+	}
+	var r io.Reader
+	if err == nil {
+		r, err = id.Open(get)
+	}
 	if err != nil {
 		return nil, notStored(err, id)
 	}
 	return &storedReader{r, id}, nil
 }
 
-func (s *stored) Close() error { return nil }
+func (s *objects) Close() error { return nil }
 
 // storedReader gives a store's verdicts the codes of a package's content.
 type storedReader struct {
@@ -66,9 +83,9 @@ func notStored(err error, id blob.ArtifactID) error {
 	switch {
 	case errors.Is(err, cas.ErrNotFound):
 		return fault.New(gate.ErrArtifactMissing, "%w", err)
-	case errors.Is(err, blob.ErrSize):
+	case errors.Is(err, blob.ErrSize), errors.Is(err, cas.ErrTooLarge):
 		return fault.New(manifest.ErrArtifactSize, "%w", err)
-	case errors.Is(err, blob.ErrHash), errors.Is(err, blob.ErrChunk):
+	case errors.Is(err, blob.ErrHash), errors.Is(err, blob.ErrChunk), errors.Is(err, remote.ErrLies):
 		return fault.New(manifest.ErrArtifactHash, "%w", err)
 	}
 	return err

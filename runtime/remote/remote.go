@@ -88,23 +88,36 @@ type Version struct {
 }
 
 // Fetch reads a whole object of at most limit bytes and verifies it. What is not
-// what was asked for is ErrLies.
+// what was asked for is ErrLies, and what ended early is BrokenOff.
 func Fetch(ctx context.Context, r Remote, id cid.Hash, limit int64) ([]byte, error) {
 	rc, err := r.Get(ctx, id, 0, limit+1)
 	if err != nil {
 		return nil, err
 	}
 	raw, err := io.ReadAll(io.LimitReader(rc, limit+1))
-	if err = errors.Join(err, rc.Close()); err != nil {
-		return nil, fault.New(cas.ErrUnavailable, "%w", err).About(id.String())
+	closed := rc.Close()
+	if err == nil && cid.Sum(raw) != id {
+		err = closed
 	}
 	switch {
+	case err != nil:
+		return nil, BrokenOff(id, err)
 	case int64(len(raw)) > limit:
 		return nil, fault.New(cas.ErrTooLarge, "it has more than %d bytes", limit).About(id.String())
 	case cid.Sum(raw) != id:
 		return nil, fault.New(ErrLies, "the %d bytes that came hash to %s", len(raw), cid.Sum(raw)).About(id.String())
 	}
 	return raw, nil
+}
+
+// BrokenOff is the error of an object whose bytes ended before the last: a
+// bucket.Again, for the next try may go well, unless the context has ended.
+func BrokenOff(id cid.Hash, err error) error {
+	e := fault.New(cas.ErrUnavailable, "%w", err).About(id.String())
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || fault.CodeOf(err) != "" {
+		return e
+	}
+	return &bucket.Again{Err: e}
 }
 
 // MaxAttestation is the greatest size of an attestation in bytes.

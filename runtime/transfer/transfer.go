@@ -8,7 +8,6 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -30,6 +29,7 @@ const ErrNoRemote fault.Code = "remotes_failed"
 const (
 	defaultWorkers = 4
 	hasBatch       = 500 // objects in one question
+	maxRounds      = 8   // of fetching again what the store has lost
 
 	// An object may take patience, and a second more for each slowest bytes.
 	patience = 2 * time.Minute
@@ -40,6 +40,18 @@ const (
 type Options struct {
 	Workers    int            // objects at a time; 0: 4
 	OnProgress func(Progress) // called by one goroutine at a time; may be nil
+	// OnFailure is told, by one goroutine at a time, of a remote that failed or lied
+	// in a pull, also if another one helped; not of one that has no such object. May
+	// be nil.
+	OnFailure func(remote string, err error)
+	// Patience is how long an object may take, beside a second for each 32 KiB of it;
+	// 0: two minutes.
+	Patience time.Duration
+	// Scratch is a folder for what a pull reads to know what else there is: a manifest
+	// and nodes are stored last, and would be fetched again by a pull that goes on. It
+	// is made when it is needed; what is in it is believed nothing, and goes when the
+	// pull is done. "": none.
+	Scratch string
 }
 
 // Progress is how far a copy is.
@@ -56,16 +68,60 @@ type Named struct {
 	remote.Remote
 }
 
-// Pull copies the closure of a manifest from remotes to a store.
+// Pull copies the closure of a manifest from remotes to a store. When it ends, all of
+// it is there and renewed.
 func Pull(ctx context.Context, from []Named, to cas.Store, id cid.Hash, o Options) (Progress, error) {
 	c := newCopier(ctx, id, o)
-	p := &puller{copier: c, from: from, to: to}
+	p := &puller{copier: c, from: newOrder(from, o.OnFailure), to: to, scratch: scratch{dir: o.Scratch}}
 	err := closure.Walk(ctx, p.source, id, p.visit)
-	return c.end(err)
+	if late := c.barrier(); err == nil {
+		err = late
+	}
+	for rounds, whole := 0, false; err == nil && !whole; rounds++ {
+		if rounds == maxRounds {
+			err = fault.New(cas.ErrUnavailable, "the store lost objects in each of %d rounds", rounds).About(id.String())
+			break
+		}
+		whole, err = p.again()
+	}
+	progress, err := c.end(err)
+	if err == nil {
+		p.scratch.clear()
+	}
+	return progress, err
 }
 
-// Push copies the closure of a manifest from a store to a remote.
-func Push(ctx context.Context, from cas.Store, to Named, id cid.Hash, o Options) (Progress, error) {
+// again asks the store for the whole closure, which renews it, fetches what is gone,
+// and reports whether nothing was: no reference keeps what a pull brings before it
+// ends, and one that takes long may lose its first objects to a collection.
+func (p *puller) again() (whole bool, err error) {
+	whole = true
+	kept := func(ctx context.Context, id cid.Hash, limit int64) ([]byte, error) {
+		raw, err := p.to.Get(ctx, id, limit)
+		if errors.Is(err, cas.ErrNotFound) {
+			raw, err = p.parent(ctx, id, limit)
+		}
+		return raw, err
+	}
+	err = closure.Walk(p.ctx, kept, p.root, func(o closure.Object) error {
+		there, err := p.to.Has(p.ctx, o.CID)
+		if there || err != nil {
+			return err
+		}
+		whole = false
+		if o.Artifact != nil || o.CID == p.root { // visit counts the others
+			p.count(func(t *Progress) { t.Total += o.Size })
+		}
+		return p.visit(o)
+	})
+	if late := p.barrier(); err == nil {
+		err = late
+	}
+	return whole && err == nil, err
+}
+
+// Push copies the closure of a manifest from a store or a package to a remote.
+func Push(ctx context.Context, from cas.Source, to Named, id cid.Hash, o Options) (Progress, error) {
 	c := newCopier(ctx, id, o)
 	p := &pusher{copier: c, from: from, to: to}
 	err := closure.Walk(ctx, p.source, id, p.visit)
@@ -87,6 +143,9 @@ type copier struct {
 func newCopier(ctx context.Context, root cid.Hash, o Options) *copier {
 	if o.Workers <= 0 {
 		o.Workers = defaultWorkers
+	}
+	if o.Patience <= 0 {
+		o.Patience = patience
 	}
 	c := &copier{ctx: ctx, root: root, options: o}
 	c.renew()
@@ -160,126 +219,28 @@ func (c *copier) see(o closure.Object) {
 }
 
 // within gives an object the time that one of its size may take.
-func within(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, patience+time.Duration(size/slowest)*time.Second,
+func (c *copier) within(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, c.options.Patience+time.Duration(size/slowest)*time.Second,
 		fault.New(cas.ErrUnavailable, "%d bytes did not come in time", size))
-}
-
-type puller struct {
-	*copier
-	from []Named
-	to   cas.Store
-}
-
-// source reads what says what else there is: from the store if it is there.
-func (p *puller) source(ctx context.Context, id cid.Hash, limit int64) ([]byte, error) {
-	raw, err := p.to.Get(ctx, id, limit)
-	if errors.Is(err, cas.ErrNotFound) {
-		err = p.each(ctx, id, limit, func(ctx context.Context, r Named) (err error) {
-			raw, err = remote.Fetch(ctx, r, id, limit)
-			return err
-		})
-	}
-	if err == nil && id == p.root {
-		p.announce(raw)
-	}
-	return raw, err
-}
-
-// each tries the remotes one after the other until one gives the object.
-func (p *puller) each(ctx context.Context, id cid.Hash, size int64, try func(context.Context, Named) error) error {
-	var failures []error
-	absent := true
-	for _, r := range p.from {
-		limited, cancel := within(ctx, size)
-		err := try(limited, r)
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			err = context.Cause(limited)
-		}
-		cancel()
-		if err == nil || ctx.Err() != nil || ours(err) {
-			return err
-		}
-		absent = absent && errors.Is(err, cas.ErrNotFound)
-		failures = append(failures, fmt.Errorf("%s: %w", r.Name, err))
-	}
-	if absent {
-		return fault.New(cas.ErrNotFound, "none of %d remotes has it", len(p.from)).About(id.String())
-	}
-	return fault.New(ErrNoRemote, "%w", errors.Join(failures...)).About(id.String())
-}
-
-// storeError marks what the own store says, which no other remote can help.
-type storeError struct{ error }
-
-func (e storeError) Unwrap() error { return e.error }
-
-func ours(err error) bool {
-	var e storeError
-	return errors.As(err, &e)
-}
-
-func (p *puller) visit(o closure.Object) error {
-	p.see(o)
-	there, err := p.to.Has(p.ctx, o.CID)
-	switch {
-	case err != nil:
-		return err
-	case there:
-		p.skipped(o.Size)
-		return nil
-	case o.Raw == nil:
-		return p.start(func(ctx context.Context) error { return p.fetch(ctx, o) })
-	}
-	if err := p.barrier(); err != nil {
-		return err
-	}
-	if _, err := p.to.Put(p.ctx, o.Raw); err != nil {
-		return err
-	}
-	p.copied(o.Size)
-	return nil
-}
-
-// fetch copies one object, which is verified before the store keeps it.
-func (p *puller) fetch(ctx context.Context, o closure.Object) error {
-	err := p.each(ctx, o.CID, o.Size, func(ctx context.Context, r Named) error {
-		in, err := r.Get(ctx, o.CID, 0, -1)
-		if err != nil {
-			return err
-		}
-		err = p.to.PutFrom(ctx, in, o.CID, o.Size)
-		var source *cas.SourceError
-		switch {
-		case err == nil:
-		case errors.Is(err, cas.ErrMismatch):
-			err = fault.New(remote.ErrLies, "other bytes came").About(o.CID.String())
-		case errors.As(err, &source):
-			err = fault.New(cas.ErrUnavailable, "%w", source.Err).About(o.CID.String())
-		default:
-			err = storeError{err}
-		}
-		if closed := in.Close(); err == nil && closed != nil {
-			return nil // all bytes came and are right
-		}
-		return err
-	})
-	if err == nil {
-		p.copied(o.Size)
-	}
-	return err
 }
 
 type pusher struct {
 	*copier
-	from  cas.Store
+	from  cas.Source
 	to    Named
 	batch []closure.Object // not yet asked for
 }
 
 func (p *pusher) source(ctx context.Context, id cid.Hash, limit int64) ([]byte, error) {
-	raw, err := p.from.Get(ctx, id, limit)
-	if err == nil && id == p.root {
+	in, size, err := p.from.Open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if size > limit {
+		return nil, errors.Join(fault.New(cas.ErrTooLarge, "it has %d bytes, at most %d", size, limit).About(id.String()), in.Close())
+	}
+	raw, err := io.ReadAll(io.LimitReader(in, limit+1)) // Walk checks it
+	if err = errors.Join(err, in.Close()); err == nil && id == p.root {
 		p.announce(raw)
 	}
 	return raw, err
@@ -324,11 +285,11 @@ func (p *pusher) flush() error {
 }
 
 func (p *pusher) send(ctx context.Context, o closure.Object) error {
-	limited, cancel := within(ctx, o.Size)
+	limited, cancel := p.within(ctx, o.Size)
 	defer cancel()
 	err := p.to.Put(limited, bucket.Value{Size: o.Size, Sum: o.CID, Open: func() (io.ReadCloser, error) {
 		in, size, err := p.from.Open(limited, o.CID)
-		if err == nil && size != o.Size {
+		if err == nil && size >= 0 && size != o.Size {
 			err = errors.Join(fault.New(cas.ErrCorrupt, "it has %d bytes, want %d", size, o.Size).About(o.CID.String()), in.Close())
 		}
 		return in, err

@@ -31,6 +31,7 @@ import (
 const (
 	ErrDamaged  fault.Code = "ledger_log_damaged"   // an entry that is not what was logged
 	ErrOtherLog fault.Code = "checkpoint_other_log" // a checkpoint of another ledger
+	ErrStranger fault.Code = "resolution_signer"    // a resolution by nobody who is an operator here
 )
 
 // Options says what to verify and against what.
@@ -77,11 +78,23 @@ const (
 	Beside     Sort = "beside"     // what stands beside the entry: its receipt, an object, its id or run
 	Hashes     Sort = "hashes"     // the hashes that are kept; the entries are what was logged
 	Checkpoint Sort = "checkpoint" // the kept checkpoint of size Index
+
+	// What nobody who is known here signed. It is sound in itself, so that it is
+	// reported only where nothing is damaged.
+	UnknownExecutor Sort = "unknown_executor" // the kept checkpoint of size Index
+	UnknownOperator Sort = "unknown_operator" // a resolution
 )
+
+// Unknown reports whether nothing is damaged, and only the signer is not known.
+func (s Sort) Unknown() bool { return s == UnknownExecutor || s == UnknownOperator }
 
 // Err returns the damage as an error.
 func (d *Damage) Err() error {
 	switch {
+	case d.Sort == UnknownExecutor:
+		return fault.New(tlog.ErrSigner, "the checkpoint of size %d: %s", d.Index, d.What)
+	case d.Sort == UnknownOperator:
+		return fault.New(ErrStranger, "entry %d: %s", d.Index, d.What)
 	case d.Sort == Checkpoint:
 		return fault.New(ErrDamaged, "the checkpoint of size %d: %s", d.Index, d.What)
 	case d.To > d.Index+1:
@@ -117,6 +130,9 @@ func Run(ctx context.Context, log ledger.Log, o Options) (Report, error) {
 	if err == nil && a.rep.Damage == nil {
 		err = a.beside()
 	}
+	if a.rep.Damage == nil {
+		a.found(earlier(a.unknown, a.pool.unknown))
+	}
 	a.rep.Entries, a.rep.Root = a.tree.Size(), a.tree.Root()
 	return a.rep, err
 }
@@ -129,11 +145,14 @@ type auditor struct {
 	rep  Report
 	pool *pool
 
+	time     int64      // of the entry before
+	shared   bool       // several executors write it at once, so times of neighbours may cross
 	tree     tlog.Range // over what was read
 	hasher   ledger.LeafHasher
 	complete func(level uint8, index uint64, root cid.Hash) // node, bound once
-	time     int64                                          // of the entry before
 	rings    ledger.RingFold                                // of the states of rings that were read
+	unknown  *Damage                                        // the first checkpoint that nobody known signed
+	strange  uint64                                         // size of the last such; it proves nothing, and must fit
 	fits     uint64                                         // size of the last checkpoint that the tree fits
 
 	kept     []cid.Hash // kept leaf hashes from keptFrom on
@@ -162,6 +181,23 @@ func (a *auditor) found(d *Damage) {
 	}
 }
 
+// earlier returns which of two, either of which may be nil, comes first.
+func earlier(a, b *Damage) *Damage {
+	if a == nil || b != nil && b.Index < a.Index {
+		return b
+	}
+	return a
+}
+
+// gist is a fault's message without its code.
+func gist(err error) string {
+	var e *fault.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
+}
+
 // narrow adds to damage somewhere among several entries the first of them that
 // shows it by itself.
 func (a *auditor) narrow(bad *Damage) {
@@ -175,6 +211,9 @@ func (a *auditor) narrow(bad *Damage) {
 
 // begin finds out what the log says of itself, and takes the tree at From.
 func (a *auditor) begin() error {
+	if x, ok := a.log.(interface{ Shared() bool }); ok {
+		a.shared = x.Shared()
+	}
 	newest, err := a.log.Newest(a.ctx)
 	if err != nil && !errors.Is(err, ledger.ErrNoCheckpoint) {
 		return err
@@ -265,11 +304,15 @@ func (a *auditor) open(c ledger.Checkpoint) *tlog.Checkpoint {
 		_, err = tlog.Open(c.Note, a.o.Executors, nil)
 	}
 	switch {
-	case err != nil:
+	case err != nil && (!errors.Is(err, tlog.ErrSigner) || out.Size != c.Size || out.Origin != a.rep.Origin):
 		a.found(&Damage{Index: c.Size, To: c.Size + 1, Sort: Checkpoint, What: err.Error()})
 	case out.Size != c.Size || out.Origin != a.rep.Origin:
 		a.found(&Damage{Index: c.Size, To: c.Size + 1, Sort: Checkpoint, What: fmt.Sprintf("it is of size %d of %s", out.Size, out.Origin)})
 	default:
+		if err != nil {
+			a.unknown = earlier(a.unknown, &Damage{Index: c.Size, To: c.Size + 1, Sort: UnknownExecutor, What: gist(err)})
+			a.strange = c.Size
+		}
 		return &out
 	}
 	return nil
@@ -337,7 +380,7 @@ func (a *auditor) entry(rec ledger.Record) error {
 		}
 	}
 	a.tree.Grow(leaf, a.complete)
-	if rec.Time < a.time {
+	if rec.Time < a.time && !a.shared {
 		a.found(own(rec, Beside, "its time is before that of the entry before it"))
 	}
 	a.time = rec.Time
@@ -411,7 +454,11 @@ func (a *auditor) meet() (done bool, err error) {
 		done = a.judge(*out, true)
 	}
 	for a.target != nil && a.target.Size == size && !done {
-		done = a.judge(*a.target, false)
+		if a.strange != size {
+			done = a.judge(*a.target, false)
+		} else if a.tree.Root() != a.target.Root {
+			a.found(&Damage{Index: size, To: size + 1, Sort: Checkpoint, What: "nobody known here signed it, and the entries do not lead to it"})
+		}
 		if err := a.advance(); err != nil {
 			return true, err
 		}

@@ -447,14 +447,28 @@ func TestChangedHashes(t *testing.T) {
 func TestForeignSigner(t *testing.T) {
 	dir := sample(t, "")
 	stranger := sig.NewKey([32]byte{9}, "")
-	note, err := tlog.Sign(*outside(t, dir, secondRun), stranger)
+	signed := *outside(t, dir, secondRun)
+	note, err := tlog.Sign(signed, stranger)
 	must(t, err)
 	alter(t, dir, fmt.Sprintf("UPDATE checkpoint SET note = x'%x' WHERE size = 16", note))
-	wantDamage(t, verify(t, dir, nil), 16, audit.Checkpoint)
+	d := verify(t, dir, nil).Damage
+	if d == nil || d.Index != 16 || d.Sort != audit.UnknownExecutor || !errors.Is(d.Err(), tlog.ErrSigner) || errors.Is(d.Err(), audit.ErrDamaged) {
+		t.Errorf("found %+v, want %s at 16", d, audit.UnknownExecutor)
+	}
 	both := func(o *audit.Options) { o.Executors = append(o.Executors, stranger.Agent()) }
 	if rep := verify(t, dir, both); rep.Damage != nil {
 		t.Errorf("%v", rep.Damage)
 	}
+	// What is damaged goes before who signed, wherever it is.
+	damaged := copyOf(t, dir)
+	alter(t, damaged, "UPDATE checkpoint SET note = x'' WHERE size = 318")
+	wantDamage(t, verify(t, damaged, nil), 318, audit.Checkpoint)
+	// What a stranger signed must be right all the same.
+	signed.Root[0]++
+	note, err = tlog.Sign(signed, stranger)
+	must(t, err)
+	alter(t, dir, fmt.Sprintf("UPDATE checkpoint SET note = x'%x' WHERE size = 16", note))
+	wantDamage(t, verify(t, dir, nil), 16, audit.Checkpoint)
 }
 
 // TestFrom begins at a checkpoint: what is before it is taken as its hashes say.

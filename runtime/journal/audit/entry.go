@@ -32,6 +32,8 @@ type pool struct {
 	mu  sync.Mutex
 	bad *Damage // the first found so far
 	err error   // of reading; after close
+
+	unknown *Damage // the first that is only signed by nobody known
 }
 
 const batchSize = 128
@@ -59,8 +61,12 @@ func (p *pool) check(c *checker, batch []ledger.Record) {
 		if err != nil && p.err == nil {
 			p.err = err
 		}
-		if d != nil && (p.bad == nil || d.Index < p.bad.Index) {
-			p.bad = d
+		switch {
+		case d == nil:
+		case d.Sort.Unknown():
+			p.unknown = earlier(p.unknown, d)
+		default:
+			p.bad = earlier(p.bad, d)
 		}
 		p.mu.Unlock()
 	}
@@ -128,10 +134,14 @@ func (c *checker) entry(rec ledger.Record) (*Damage, error) {
 	if idem.IsZero() {
 		return nil, nil
 	}
-	if d, err := c.fold(rec); d != nil || err != nil || rec.Kind != ledger.KindCommit {
+	d, err := c.fold(rec)
+	if err != nil || d != nil && !d.Sort.Unknown() || rec.Kind != ledger.KindCommit {
 		return d, err
 	}
-	return c.receipt(rec)
+	if bad, err := c.receipt(rec); bad != nil || err != nil {
+		return bad, err
+	}
+	return d, nil
 }
 
 // open decodes an entry and verifies the signature that it must have: of a commit
@@ -218,6 +228,7 @@ func (c *checker) receipt(rec ledger.Record) (*Damage, error) {
 func (c *checker) fold(rec ledger.Record) (*Damage, error) {
 	var s ledger.State
 	var last []byte // the latest register
+	var unknown *Damage
 	first := true
 	for each, err := range c.log.Records(c.ctx, ledger.Filter{Idem: &rec.Idem}) {
 		if err != nil {
@@ -231,6 +242,10 @@ func (c *checker) fold(rec ledger.Record) (*Damage, error) {
 		if err != nil {
 			return nil, err
 		}
+		if errors.Is(bad, ErrStranger) {
+			unknown = earlier(unknown, own(each, UnknownOperator, "%s", gist(bad)))
+			continue
+		}
 		if bad != nil {
 			var e *fault.Error
 			if errors.As(bad, &e) && e.Code == ledger.ErrCorrupt && e.Cause != nil {
@@ -239,7 +254,7 @@ func (c *checker) fold(rec ledger.Record) (*Damage, error) {
 			return own(each, Unsound, "it does not follow from the entries of its id before it: %s", bad), nil
 		}
 	}
-	return nil, nil
+	return unknown, nil
 }
 
 // follows folds one entry.

@@ -26,12 +26,23 @@ func (c *checker) resolution(s *ledger.State, rec ledger.Record, last []byte) (b
 	}
 	operator := c.operators(x.Signer, time.UnixMicro(rec.Time))
 	if bad := s.AddResolution(x, operator); bad != nil {
+		if !operator && !x.Signer.Equal(s.Owner) && s.AddResolution(x, true) == nil {
+			return fault.New(ErrStranger, "%s resolved it, neither an operator who is known here nor the register's owner", signer(x.Signer)), nil
+		}
 		return fault.New(ledger.ErrEntry, "%w (it is signed by %s)", bad, x.Signer.KeyID()), nil
 	}
 	if operator || x.ReceiptID == nil {
 		return nil, nil
 	}
 	return c.probe(x, last)
+}
+
+// signer names a key as people look for it.
+func signer(a sig.AgentID) string {
+	if a.Hint != "" {
+		return a.KeyID().String() + " (" + a.Hint + ")"
+	}
+	return a.KeyID().String()
 }
 
 // probe checks that a resolution names the receipt of a probe of its register.

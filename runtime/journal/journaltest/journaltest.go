@@ -270,6 +270,23 @@ func testLease(s suite) {
 	}
 	s.commit(e.Commit(second, "request", "answer"), ledger.Applied)
 	s.want(s.Extend(context.Background(), e.Idem(), second, lease), ledger.ErrEntry)
+
+	// One that ended goes on if nobody else came, but not where somebody may be
+	// asking a probe.
+	for _, retry := range []ledger.Retry{ledger.Idempotent, ledger.Reconcile} {
+		e := NewEffect(s.t, fmt.Sprint("late", retry), retry)
+		id := s.register(e)
+		s.clock.Advance(time.Duration(lease) * time.Microsecond)
+		err := s.Extend(context.Background(), e.Idem(), id, lease)
+		if retry == ledger.Reconcile {
+			s.want(err, ledger.ErrEntry)
+		} else {
+			s.ok(err)
+		}
+		if s.view(e).Live == (retry == ledger.Reconcile) {
+			s.t.Fatalf("class %d: live %t", retry, s.view(e).Live)
+		}
+	}
 }
 
 func testDoubt(s suite) {

@@ -4,126 +4,29 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"sync"
-	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/mythos-run/mythos/runtime/journal/logtree"
-	"github.com/mythos-run/mythos/runtime/journal/rules"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
-	"github.com/mythos-run/mythos/runtime/libs/tlog"
 )
 
 var _ ledger.Log = (*Store)(nil)
-
-// maxUncovered is how many entries an executor appends before it signs a
-// checkpoint, if nobody else did.
-const maxUncovered = 1024
-
-// signing is what a store knows of the log's tree, whose integrator it is from
-// time to time: of all executors, one at a time signs, under an advisory lock.
-type signing struct {
-	by      tlog.Signer // nil: nobody signs
-	onFault func(error)
-	pending atomic.Int64 // entries appended since a checkpoint was last tried
-	begun   atomic.Int64 // covers that have begun
-
-	mu      sync.Mutex
-	head    logtree.Head // under a checkpoint that it signed or found
-	covered int64        // the last cover that was durable, as begun counted it
-}
-
-// appended counts what was appended, and signs where a checkpoint is due. An entry
-// is durable whatever becomes of its checkpoint; the next one covers it.
-func (s *Store) appended(ctx context.Context, due bool) {
-	if n := s.signing.pending.Add(1); s.signing.by == nil || !due && n < maxUncovered {
-		return
-	}
-	before := s.signing.begun.Load()
-	if due {
-		s.signing.mu.Lock()
-	} else if !s.signing.mu.TryLock() {
-		return
-	}
-	defer s.signing.mu.Unlock()
-	if s.signing.covered > before { // by who waited beside this one, and began later
-		return
-	}
-	if err := s.cover(context.WithoutCancel(ctx)); err != nil {
-		s.signing.onFault(err)
-	}
-}
-
-// Checkpoint implements ledger.Log.
-func (s *Store) Checkpoint(ctx context.Context) error {
-	switch {
-	case s.readOnly:
-		return fault.New(rules.ErrReadOnly, "the ledger was opened for reading")
-	case s.signing.by == nil:
-		return fault.New(rules.ErrUnavailable, "the ledger was opened without a key for checkpoints")
-	}
-	s.signing.mu.Lock()
-	defer s.signing.mu.Unlock()
-	return s.cover(ctx)
-}
-
-// cover numbers the entries and signs a checkpoint over those that have an index.
-// The numbering is a transaction of its own, since all writers wait for it.
-func (s *Store) cover(ctx context.Context) error {
-	s.signing.pending.Store(0)
-	this := s.signing.begun.Add(1)
-	last, err := s.number(ctx)
-	if err != nil {
-		return err
-	}
-	var head logtree.Head
-	err = s.pool.read(ctx, func(conn *pgx.Conn) error {
-		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
-			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", s.locks.signer()); err != nil {
-				return err
-			}
-			t := treeTx{ctx, tx, last}
-			newest, _, err := t.Newest()
-			if err != nil {
-				return err
-			}
-			head = s.signing.head
-			if newest.Size != head.Range.Size() { // another executor has signed
-				if head, err = logtree.Load(t); err != nil {
-					return err
-				}
-			}
-			head, err = logtree.Cover(t, head, s.signing.by)
-			return err
-		})
-	})
-	if err == nil {
-		s.signing.head, s.signing.covered = head, this
-	}
-	return err
-}
-
-// number gives every entry an index and returns the seq of the last. All writers
-// wait meanwhile, so it waits for no sync: the entries are durable, indexes that a
-// crash takes back are given again as they were, and what is signed over them is
-// durable after them.
-func (s *Store) number(ctx context.Context) (last int64, err error) {
-	err = s.pool.read(ctx, func(conn *pgx.Conn) error {
-		var how string
-		return conn.QueryRow(ctx, "SELECT set_config('synchronous_commit', 'off', true), number($1)", s.locks.barrier()).Scan(&how, &last)
-	})
-	return last, err
-}
 
 // treeTx is what logtree needs of a transaction; last is the seq up to which there
 // are indexes.
 type treeTx struct {
 	ctx  context.Context
-	tx   pgx.Tx
+	tx   execer
 	last int64
+}
+
+type execer interface {
+	queryer
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }
 
 // queryer is a connection or a transaction.
@@ -143,10 +46,18 @@ func (t treeTx) Newest() (ledger.Checkpoint, bool, error) { return readNewest(t.
 
 // Uncovered reads page by page, since each may write.
 func (t treeTx) Uncovered(from uint64, each func(ledger.Record) error) error {
-	after, err := seqBefore(t.ctx, t.tx, from)
-	for err == nil && after < t.last {
+	seq, err := seqBefore(t.ctx, t.tx, from)
+	if err != nil {
+		return err
+	}
+	return t.after(seq, each)
+}
+
+// after calls each for the entries after a seq.
+func (t treeTx) after(seq int64, each func(ledger.Record) error) (err error) {
+	for err == nil && seq < t.last {
 		var page []ledger.Record
-		page, after, err = readPage(t.ctx, t.tx, after, t.last, ledger.Filter{})
+		page, seq, err = readPage(t.ctx, t.tx, seq, t.last, ledger.Filter{})
 		for _, rec := range page {
 			if err = each(rec); err != nil {
 				return err
@@ -175,10 +86,15 @@ func (t treeTx) AddCheckpoint(c ledger.Checkpoint) error {
 	return err
 }
 
+const (
+	selectBefore = "SELECT seq + least($1 - idx, count) - 1 FROM numbering WHERE idx <= $1 ORDER BY seq DESC LIMIT 1"
+	selectNewest = "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"
+)
+
 // seqBefore returns the seq after which the entry of an index and all later ones
 // stand.
 func seqBefore(ctx context.Context, q queryer, index uint64) (seq int64, err error) {
-	err = q.QueryRow(ctx, "SELECT seq + least($1 - idx, count) - 1 FROM numbering WHERE idx <= $1 ORDER BY seq DESC LIMIT 1", int64(index)).Scan(&seq)
+	err = q.QueryRow(ctx, selectBefore, int64(index)).Scan(&seq)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil
 	}
@@ -187,7 +103,7 @@ func seqBefore(ctx context.Context, q queryer, index uint64) (seq int64, err err
 
 func readNewest(ctx context.Context, q queryer) (c ledger.Checkpoint, ok bool, err error) {
 	var size int64
-	err = q.QueryRow(ctx, "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1").Scan(&size, &c.Note)
+	err = q.QueryRow(ctx, selectNewest).Scan(&size, &c.Note)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return c, false, nil
 	}

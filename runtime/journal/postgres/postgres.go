@@ -189,6 +189,10 @@ func (s *Store) Register(ctx context.Context, r ledger.Registration) error {
 	return s.write(ctx, opened.Idem(), func(d *draft) error { return rules.Register(d, opened) })
 }
 
+// Shared says that several executors write the ledger at once: of entries that were on
+// their way together, the one with the higher index may have the earlier time.
+func (s *Store) Shared() bool { return true }
+
 // Extend implements ledger.Store.
 func (s *Store) Extend(ctx context.Context, idem, register cid.Hash, forMicros int64) error {
 	if s.readOnly {

@@ -251,6 +251,12 @@ func readPage(ctx context.Context, q queryer, after, last int64, f ledger.Filter
 	if err != nil {
 		return nil, 0, err
 	}
+	return collectPage(rows, last)
+}
+
+// collectPage reads a page and closes its rows; next is last if it is not a full
+// one.
+func collectPage(rows pgx.Rows, last int64) (page []ledger.Record, next int64, err error) {
 	defer rows.Close()
 	next = last
 	for rows.Next() {

@@ -6,6 +6,7 @@
 package rules
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -210,7 +211,9 @@ func (c Charge) Check(spent uint32) error {
 	return nil
 }
 
-// Extend prolongs the lease of a register that is the latest of its id and open.
+// Extend prolongs the lease of a register that is the latest of its id and open. Of
+// class reconcile it must still stand: once it has ended, somebody may be asking the
+// probe.
 func Extend(t Tx, idem, register cid.Hash, forMicros int64) error {
 	s, latest, err := fold(t, idem)
 	switch {
@@ -218,6 +221,10 @@ func Extend(t Tx, idem, register cid.Hash, forMicros int64) error {
 		return err
 	case s.Phase != ledger.Open || s.RegisterID != register:
 		return fault.New(ledger.ErrEntry, "register %s holds no lease", register)
+	case s.Retry == ledger.Reconcile:
+		if _, stands, err := t.Lease(register, latest); err != nil || !stands {
+			return cmp.Or(err, error(fault.New(ledger.ErrEntry, "the lease of register %s has ended", register)))
+		}
 	}
 	return t.ExtendLease(register, latest, forMicros)
 }

@@ -187,22 +187,42 @@ func (c *constraint) holds(call *Call, found [][]byte) string {
 	}
 	switch {
 	case v == nil:
-		return "the request has no one value there"
+		return "the request has " + c.missing(call.Payload)
 	case !c.admits(v):
-		return "the request has " + describe(v) + " there"
+		return "the request has " + c.refused(v)
 	}
 	return ""
 }
 
-// describe says what a canonical value is: integers in full, of anything else no more
-// than the type, because a refusal may be shown to others than who asked.
-func describe(v []byte) string {
-	if _, _, ok := integer(v); ok {
-		if text, err := can.AppendJSON(nil, v); err == nil {
-			return string(text)
-		}
+// missing says why the payload has no value at the pointer.
+func (c *constraint) missing(payload []byte) string {
+	name := shortPointer(c.pointer)
+	if ambiguous(payload, c.tokens) {
+		return "two arguments that " + name + " may mean"
 	}
-	return "another value of type " + can.TagName(v[0])
+	return "no argument " + name
+}
+
+// refused says what the canonical value v is that c does not admit: integers in full,
+// of anything else no more than the type, because a refusal may be shown to others than
+// who asked.
+func (c *constraint) refused(v []byte) string {
+	what := can.TagName(v[0])
+	text, err := can.AppendJSON(nil, v)
+	_, _, isInteger := integer(v)
+	if isInteger = isInteger && err == nil; isInteger {
+		what = string(text)
+	}
+	_, _, wantInteger := integer(c.value)
+	switch {
+	case wantInteger && !isInteger:
+		return what + " there, want an integer"
+	case c.op != OpIn && !wantInteger && v[0] != c.value[0]:
+		return what + " there, want " + can.TagName(c.value[0])
+	case isInteger:
+		return what + " there"
+	}
+	return "another " + what + " there"
 }
 
 // admits reports whether the operator of an arg holds for the canonical value v.

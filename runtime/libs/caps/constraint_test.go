@@ -274,3 +274,31 @@ func resolveAll(payload []byte, pointers []string) map[string][]byte {
 	}
 	return out
 }
+
+// TestRefusedSays: what is missing, of another type, and of another value are told
+// apart, and no text of a payload is shown.
+func TestRefusedSays(t *testing.T) {
+	payload := value(pairs{uint64(7), uint64(1), "7", uint64(2), "to", "evil", "big", "60", "amount", uint64(250)})
+	for _, x := range []struct{ where, want string }{
+		{"amount:le=100", "the request has 250 there"},
+		{"big:le=100", "the request has TEXT there, want an integer"},
+		{"amount:prefix=ac", "the request has 250 there, want TEXT"},
+		{`to:in=["acme"]`, "the request has another TEXT there"},
+		{"to:eq=acme", "the request has another TEXT there"},
+		{"nothing/at/all:eq=1", "the request has no argument nothing/at/all"},
+		{"7:eq=1", "the request has two arguments that 7 may mean"},
+		{"amount:le=250", ""},
+	} {
+		key, text, err := ParseWhere(x.where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, why := parseConstraint(key, text)
+		if why != "" {
+			t.Fatal(why)
+		}
+		if got := c.holds(&Call{Payload: payload}, resolve(payload, [][]string{c.tokens})); got != x.want {
+			t.Errorf("%s: %q, want %q", x.where, got, x.want)
+		}
+	}
+}

@@ -62,6 +62,14 @@ func resolve(payload []byte, pointers [][]string) [][]byte {
 	return found
 }
 
+// ambiguous reports whether a pointer leads to two values of the payload.
+func ambiguous(payload []byte, tokens []string) bool {
+	p := probe{tokens: tokens}
+	w := walker{payload: payload, r: can.NewReader(payload)}
+	w.walk([]*probe{&p}, 0)
+	return p.denied && w.r.Done() == nil
+}
+
 type walker struct {
 	payload []byte
 	r       can.Reader

@@ -62,5 +62,8 @@ func FormatConstraint(key, value string) string {
 	if err != nil {
 		return key + "=" + value
 	}
-	return fmt.Sprintf("%s:%s=%s", strings.TrimPrefix(c.pointer, "/"), c.op, text)
+	return fmt.Sprintf("%s:%s=%s", shortPointer(c.pointer), c.op, text)
 }
+
+// shortPointer is a pointer as ParseWhere reads it, for people.
+func shortPointer(pointer string) string { return strings.TrimPrefix(pointer, "/") }

@@ -3,6 +3,8 @@ package rings
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
@@ -52,6 +54,7 @@ type Tally struct {
 	Counted   []receipt.Attestation // one for each key that counts, ascending by attestation_id
 	Able      []sig.AgentID         // trusted verifiers of the claim that do not count yet
 	Untrusted []sig.AgentID         // verifiers of the claim that no entry holds
+	Against   []receipt.Attestation // the claim's verifiers whose last word is below it, ascending by attestation_id
 }
 
 // Met reports whether the quorum is reached.
@@ -62,7 +65,47 @@ func (t *Tally) Err() error {
 	if t.Met() {
 		return nil
 	}
-	return fault.New(ErrAttestation, "%s: %d of %d verifiers attest it; %s", t.Claim.text(), len(t.Counted), t.Claim.Quorum, t.who())
+	text := fmt.Sprintf("%s: %d of %d verifiers attest it; %s", t.Claim.text(), len(t.Counted), t.Claim.Quorum, t.who())
+	for _, said := range t.Objections() {
+		text += "; " + said
+	}
+	return fault.New(ErrAttestation, "%s", text)
+}
+
+// maxObjections bounds how many verifiers a message quotes, maxQuoted the bytes of
+// what each noted.
+const (
+	maxObjections = 4
+	maxQuoted     = 200
+)
+
+// Objections says in words which verifiers attested the contrary, when and with which
+// notes: the first few.
+func (t *Tally) Objections() []string {
+	var out []string
+	for _, a := range t.Against[:min(len(t.Against), maxObjections)] {
+		who, result := a.Signer.Hint, "FAIL"
+		if who == "" {
+			who = a.Signer.KeyID().Hex()[:12]
+		}
+		if a.ClaimType == receipt.EvalMetric {
+			result = fmt.Sprint(a.Result)
+		}
+		text := fmt.Sprintf("%s attested %s at %s", who, result, time.UnixMicro(a.TimeObserved).UTC().Format(time.RFC3339))
+		if notes := strings.Join(strings.Fields(a.Notes), " "); notes != "" {
+			text += ": " + quoted(notes)
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// quoted cuts notes that are too long for a message, between two characters.
+func quoted(notes string) string {
+	if len(notes) <= maxQuoted {
+		return notes
+	}
+	return strings.ToValidUTF8(notes[:maxQuoted], "") + "..."
 }
 
 func (x *Claim) text() string {
@@ -109,10 +152,16 @@ func (x *Claim) Count(list []receipt.Attestation, trusted []Verifiers, now int64
 	t := Tally{Claim: *x}
 	made := map[[32]byte]receipt.Attestation{}
 	for key, a := range latest(x.ClaimType, list, now) {
-		if a.Result >= x.MinResult && slices.ContainsFunc(x.Verifiers, a.Signer.Equal) {
+		switch {
+		case !slices.ContainsFunc(x.Verifiers, a.Signer.Equal):
+		case a.Result >= x.MinResult:
 			made[key] = a
+		default:
+			t.Against = append(t.Against, a)
 		}
 	}
+	byID := func(a, b receipt.Attestation) int { return a.AttestationID.Compare(b.AttestationID) }
+	slices.SortFunc(t.Against, byID)
 	counts := map[[32]byte]bool{}
 	for _, v := range trusted {
 		n := 0
@@ -130,7 +179,7 @@ func (x *Claim) Count(list []receipt.Attestation, trusted []Verifiers, now int64
 	for key := range counts {
 		t.Counted = append(t.Counted, made[key])
 	}
-	slices.SortFunc(t.Counted, func(a, b receipt.Attestation) int { return a.AttestationID.Compare(b.AttestationID) })
+	slices.SortFunc(t.Counted, byID)
 	t.sortOthers(trusted, counts)
 	return t
 }

@@ -61,10 +61,11 @@ type Standing struct {
 	Promotion []byte // the record that the last one names; nil: it is not at hand
 }
 
-// NeedsHistory reports whether AdmitState must know the states before this one: it
-// pins no rollback, which only the first package of a name need not.
+// NeedsHistory reports whether AdmitState must know the states before this one: the
+// rollback that it pins was one of theirs, and only the first package of a name need
+// not pin one.
 func NeedsHistory(state ledger.RingState) bool {
-	return state.PackageID != nil && state.RollbackPackageID == nil && state.Seq > 1
+	return state.PackageID != nil && (state.RollbackPackageID != nil || state.Seq > 1)
 }
 
 // State returns the state that counts: the one with the highest seq.
@@ -122,10 +123,8 @@ func (x *Policy) AdmitState(s *Standing, id cid.Hash, counts func(sig.AgentID) b
 	case !x.NeedsPromotion:
 		return nil
 	}
-	if state.RollbackPackageID == nil {
-		if err := s.pinned(state); err != nil {
-			return err
-		}
+	if err := s.pinned(state); err != nil {
+		return err
 	}
 	return x.admitPromotion(s.Promotion, state, counts)
 }

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -151,30 +152,31 @@ func refused(subject string, resp *http.Response) error {
 		return bucket.Failed(subject, err, resp.StatusCode, resp.Header.Get("Retry-After"))
 	}
 	code := fault.Code(p.Code)
-	switch resp.StatusCode {
-	case http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden:
-		if !slices.Contains(codesOf[resp.StatusCode], code) {
-			return bucket.Failed(subject, errors.New(clean(p.Message)), resp.StatusCode, "")
-		}
-		if resp.StatusCode != http.StatusNotFound {
-			code = bucket.ErrDenied
-		}
+	if !slices.Contains(codesOf[resp.StatusCode], code) {
+		return bucket.Failed(subject, errors.New(clean(p.Message)), resp.StatusCode, "")
+	}
+	if resp.StatusCode == http.StatusUnauthorized || strings.HasPrefix(p.Code, "registry_forbidden") {
+		code = bucket.ErrDenied
 	}
 	return fault.New(code, "%s", clean(p.Message)).About(cmp.Or(clean(p.Subject), subject))
 }
 
-// codesOf lists what a registry may say with a status that says something about
-// what is there.
+// codesOf lists what a registry may say with a status. Any other code is its own
+// matter, and the status alone counts.
 var codesOf = map[int][]fault.Code{
-	http.StatusNotFound:     {cas.ErrNotFound, remote.ErrNoVersion},
-	http.StatusUnauthorized: {"registry_access"},
-	http.StatusForbidden:    {"registry_forbidden"},
+	http.StatusBadRequest:            {"registry_request"},
+	http.StatusUnauthorized:          {"registry_access"},
+	http.StatusForbidden:             {"registry_forbidden", "publisher_signature"},
+	http.StatusNotFound:              {cas.ErrNotFound, remote.ErrNoVersion},
+	http.StatusConflict:              {remote.ErrTaken, "closure_incomplete"},
+	http.StatusRequestEntityTooLarge: {cas.ErrTooLarge},
+	http.StatusUnprocessableEntity:   {cas.ErrMismatch},
 }
 
 // clean makes text of others fit for a message.
 func clean(text string) string {
 	text = strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
+		if unicode.IsControl(c) {
 			return ' '
 		}
 		return c

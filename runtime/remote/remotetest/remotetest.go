@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -293,7 +292,7 @@ func attestations(t *testing.T, r remote.Remote) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	for range x.Attestations(t.Context(), cid.Sum([]byte(fmt.Sprint("other")))) {
+	for range x.Attestations(t.Context(), cid.Sum([]byte("other"))) {
 		t.Error("another subject has attestations")
 	}
 }
