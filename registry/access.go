@@ -29,7 +29,8 @@ const publishPrefix = string(publish) + ":"
 type Access struct {
 	// Private: reading needs a token with the right "read" too.
 	Private bool
-	// Open: requests from a loopback address may do everything. The service must
+	// Open: requests from a loopback address to one, or to localhost, may do everything,
+	// unless a browser sends them for a page of another place. The service must
 	// listen on such an address and on no other.
 	Open   bool
 	Tokens []Token
@@ -59,7 +60,7 @@ func CheckRight(text string) error {
 // allows refuses a request that does not show the right that it needs, and says
 // who asked.
 func (a *Access) allows(r *http.Request, needs right, now time.Time) (who string, err error) {
-	if needs == read && !a.Private || a.Open && loopback(r.RemoteAddr) {
+	if needs == read && !a.Private || a.Open && local(r) {
 		return "", nil
 	}
 	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -112,6 +113,17 @@ func (t *Token) has(needs right, r *http.Request) bool {
 		})
 	}
 	return slices.Contains(t.Rights, string(needs))
+}
+
+// local reports whether a request comes from this machine and means it: not from a
+// page of another site in a browser, nor by a name that somebody let point here.
+func local(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return loopback(r.RemoteAddr) && r.Header.Get("Origin") == "" && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 func loopback(addr string) bool {

@@ -238,3 +238,32 @@ func TestAccess(t *testing.T) {
 	exchange{"PUT", path, "x", as("w"), 201, "", ""}.try(t, closed.URL)
 	exchange{"GET", path, "", as("r"), 200, "", "x"}.try(t, closed.URL)
 }
+
+// TestOpen tries what a browser, or a name that points here, could do to a registry
+// that is open to this machine.
+func TestOpen(t *testing.T) {
+	server := serve(t, registry.Options{Access: open()})
+	put := func(host, origin string) int {
+		r, err := http.NewRequestWithContext(t.Context(), "PUT", server.URL+"/objects/"+cid.Sum([]byte(host+origin)).String(), strings.NewReader(host+origin))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Host = host; origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	for host, want := range map[string]int{"localhost": 201, "localhost:8080": 201, "127.0.0.1:8080": 201, "[::1]:8080": 201, "rebound.example": 401, "10.0.0.1": 401} {
+		if got := put(host, ""); got != want {
+			t.Errorf("host %s: %d, want %d", host, got, want)
+		}
+	}
+	if got := put("localhost", "https://page.example"); got != 401 {
+		t.Errorf("from a page: %d", got)
+	}
+}

@@ -82,10 +82,14 @@ func (s *Service) Serve(ctx context.Context, o ServeOptions) error {
 // deadlines ends a request whose client makes no progress.
 func (s *Service) deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = progressing{r.Body, http.NewResponseController(w), s.Patience}
+		if r.Body == nil || r.Body == http.NoBody {
+			next.ServeHTTP(w, r)
+			return
 		}
+		c := http.NewResponseController(w)
+		r.Body = progressing{r.Body, c, s.Patience}
 		next.ServeHTTP(w, r)
+		_ = c.SetReadDeadline(time.Now().Add(s.Patience)) // the server reads what was left of the body
 	})
 }
 
@@ -100,7 +104,11 @@ func (p progressing) Read(b []byte) (int, error) {
 	if err := p.c.SetReadDeadline(time.Now().Add(p.patience)); err != nil {
 		return 0, err
 	}
-	return p.ReadCloser.Read(b)
+	n, err := p.ReadCloser.Read(b)
+	if err == io.EOF { // what is done with it has its own time
+		_ = p.c.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // allow gives a client the time to take n bytes.

@@ -85,6 +85,8 @@ func newTokenList(a *app) *cobra.Command {
 	o := &tokenOptions{app: a}
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the tokens", Args: args(cobra.NoArgs),
+		Long: `List the tokens that a registry of this machine knows: their names, their rights and
+the SHA-256 of each. The tokens themselves are kept nowhere.`,
 		Example: "  mythos registry token list\n  mythos registry token list --json",
 		RunE:    func(*cobra.Command, []string) error { return o.list() },
 	}

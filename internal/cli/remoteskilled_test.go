@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -48,9 +49,15 @@ func TestKilledTransfers(t *testing.T) {
 			for range kills {
 				cmd := exec.CommandContext(t.Context(), bin, x.args(s.URL)...)
 				cmd.Env = append(os.Environ(), "MYTHOS_HOME="+u.env["MYTHOS_HOME"])
-				killAt(s, x.method, 2+rand.Int64N(8), cmd)
-				if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.ExitCode() != -1 {
-					t.Fatalf("it ended by itself: %v\n%s", err, out)
+				var out bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &out, &out
+				at := killAt(s, x.method, 2+rand.Int64N(8))
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				at <- cmd.Process
+				if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != -1 {
+					t.Fatalf("it ended by itself: %v\n%s", err, &out)
 				}
 				s.CloseClientConnections()
 				add()
@@ -72,15 +79,18 @@ func TestKilledTransfers(t *testing.T) {
 	}
 }
 
-// killAt kills a process when it has begun a number of requests for objects.
-func killAt(s *registryServer, method string, at int64, cmd *exec.Cmd) {
+// killAt kills the process that it is sent when that has begun a number of requests
+// for objects.
+func killAt(s *registryServer, method string, at int64) chan<- *os.Process {
 	var n atomic.Int64
+	victim := make(chan *os.Process, 1)
 	s.ServeWith(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 		if r.Method == method && strings.HasPrefix(r.URL.Path, "/objects/") && n.Add(1) == at {
-			_ = cmd.Process.Kill() // it has a process: it asks
+			_ = (<-victim).Kill()
 		}
 		return false
 	})
+	return victim
 }
 
 // nothingHalf checks that a manifest is not where its closure is not.

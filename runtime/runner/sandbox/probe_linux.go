@@ -277,7 +277,7 @@ func (b *bench) judge(plan plan, p *Process, exit Exit, err error) bool {
 	}
 	seen := map[Feature]string{}
 	if e := json.Unmarshal(p.note.seen, &seen); e != nil {
-		b.giveUp(plan, "canary said nothing: "+e.Error())
+		b.giveUp(plan, fmt.Sprintf("canary said nothing: status %d, signal %d, out of memory %t", exit.Code, exit.Signal, exit.OOM))
 		return false
 	}
 	good := true

@@ -22,7 +22,7 @@
 //	     12. descriptors: 0, 1, 2 and those given; the rest closes at exec
 //	     13. seccomp: foreign ABIs die; mounts, namespaces, tracing, bpf, keys,
 //	         io_uring and their like are refused; sockets are AF_UNIX only
-//	     14. exec
+//	     14. without a cgroup: RLIMIT_DATA, which the shim would not fit below; exec
 //
 // A step that fails ends the shim with status 125 and "FATAL step=NAME: errno"
 // on the configuration channel, which becomes Exit.Setup: nothing is ever

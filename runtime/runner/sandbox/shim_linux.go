@@ -184,9 +184,6 @@ func (s *shim) rlimits() {
 	if s.Limits.CPU > 0 {
 		lower("cpu", unix.RLIMIT_CPU, s.Limits.CPU)
 	}
-	if s.Fallback {
-		lower("data", unix.RLIMIT_DATA, uint64(s.Limits.Memory))
-	}
 	if s.Fallback && s.Namespaces { // elsewhere it would count all processes of the user
 		lower("nproc", unix.RLIMIT_NPROC, uint64(s.Limits.Pids))
 	}
@@ -217,6 +214,23 @@ func (s *shim) dropCaps() {
 	}
 }
 
+// boundData lowers RLIMIT_DATA, by raw system calls only. It comes last because the
+// shim's own data, of which 32 MiB are a buffer of Go's crypto that is never touched,
+// must not count: a Go runtime that may not allocate dies.
+func (s *shim) boundData() (errno unix.Errno) {
+	now := unix.Rlimit{}
+	prlimit := func(to, from *unix.Rlimit) {
+		if errno == 0 {
+			_, _, errno = unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_DATA,
+				uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(from)), 0, 0)
+		}
+	}
+	prlimit(nil, &now)
+	want := min(uint64(s.Limits.Memory), now.Max)
+	prlimit(&unix.Rlimit{Cur: want, Max: want}, nil)
+	return errno
+}
+
 // exec arranges descriptors, closes the last door and becomes the module. From
 // the filter on there are only raw system calls: the Go runtime must not start
 // a thread while another one is in execve.
@@ -241,6 +255,12 @@ func (s *shim) exec() {
 		send(kindSeen, s.Canary.after(&s.setup))
 	}
 	var errno unix.Errno
+	if s.Fallback {
+		if errno = s.boundData(); errno != 0 {
+			send(kindFatal, "sandbox-shim: FATAL step=rlimit-data: "+unix.ErrnoName(errno))
+			rawExit()
+		}
+	}
 	if fd >= 0 {
 		empty := []byte{0}
 		_, _, errno = unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(&empty[0])),
