@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -61,7 +62,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "has": has, "get": get, "lines": lines, "poke": poke, "alter": alter,
 			"source": stories.source, "package": stories.faulty, "trustkey": trustKey,
-			"capability": capability, "awaitregister": awaitRegister, "interrupt": interrupt, "killed": killed,
+			"capability": capability, "awaitregister": awaitRegister, "interrupt": interrupt, "killed": killed, "serve": serveRegistry,
 		},
 	})
 }
@@ -263,6 +264,29 @@ func killed(ts *testscript.TestScript, neg bool, args []string) {
 	if cmd.ProcessState.ExitCode() != -1 {
 		ts.Fatalf("it ended by itself, with exit code %d", cmd.ProcessState.ExitCode())
 	}
+}
+
+// serveRegistry starts a registry that is open to this machine, and sets a variable to
+// its host and port.
+func serveRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "serve NAME")
+	dir := ts.MkAbs("registry-" + args[0])
+	cmd := exec.Command(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "mythos"), "registry", "serve", "--listen", "127.0.0.1:0", "--open", "--dir", dir)
+	cmd.Env = append(os.Environ(), "MYTHOS_HOME="+dir)
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	ts.Check(err)
+	_, host, ok := strings.Cut(strings.TrimSpace(line), "http://")
+	if !ok {
+		ts.Fatalf("the registry said %q", line)
+	}
+	ts.Setenv(args[0], host)
 }
 
 // awaitFile polls until a file is there.

@@ -120,6 +120,29 @@ func BenchmarkPairs(b *testing.B) {
 	}
 }
 
+// BenchmarkSpend writes pairs of one caller that spend of this many links: what the
+// links add to the row without is what spending costs.
+func BenchmarkSpend(b *testing.B) {
+	server(b)
+	for _, links := range []int{0, 1, 3, 8} {
+		b.Run(fmt.Sprintf("links=%d", links), func(b *testing.B) {
+			spend := make([]ledger.Spend, links)
+			for i := range spend {
+				spend[i] = ledger.Spend{CapID: cid.Sum(fmt.Append(nil, i)), Max: 1 << 30}
+			}
+			s := open(b, fresh(b))
+			pairs(b, 1, func(e entries) error {
+				e.registration.Spend = spend
+				if err := s.Register(context.Background(), e.registration); err != nil {
+					return err
+				}
+				_, err := s.Commit(context.Background(), e.commitment)
+				return err
+			})
+		})
+	}
+}
+
 func pairs(b *testing.B, callers int, pair func(entries) error) {
 	all := make([]entries, b.N)
 	for i := range all {
