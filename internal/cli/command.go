@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -43,9 +44,12 @@ func (a *app) root(short string) *cobra.Command {
 		return cmd.Help()
 	}
 	root.PersistentFlags().BoolP("help", "h", false, "show this help")
-	cobra.AddTemplateFunc("flags", flagUsages)
+	templateFuncs()
 	return root
 }
+
+// templateFuncs adds what the help template calls, to state of the whole program.
+var templateFuncs = sync.OnceFunc(func() { cobra.AddTemplateFunc("flags", flagUsages) })
 
 // newHelp is "help COMMAND", for those who type it that way.
 func newHelp() *cobra.Command {
