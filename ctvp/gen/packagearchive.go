@@ -218,6 +218,9 @@ func (g *pkgGen) hostile() {
 	no("entry-name", "another file", "archive_not_canonical", m, s, reg("readme"))
 	no("entry-name", "an object in upper case", "archive_not_canonical", m, s, reg("objects/"+strings.ToUpper(h("a").Hex())))
 	no("entry-name", "an object with a digit less", "archive_not_canonical", m, s, reg(object[:len(object)-1]))
+	no("entry-name", "an object with two digits less", "archive_not_canonical", m, s, reg(object[:len(object)-2]))
+	no("entry-name", "a hash that is in no folder", "archive_not_canonical", m, s, reg(h("a").Hex()))
+	no("entry-name", "an attestation with two digits less", "archive_not_canonical", m, s, reg("claims/"+h("a").Hex()[2:]))
 	mode := func(doc string, head tar.Header) {
 		head.Typeflag, head.Name = tar.TypeReg, "manifest.bin"
 		no("entry-mode", doc, "archive_not_canonical", head)
