@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -56,7 +58,10 @@ type loginView struct {
 func (o *loginOptions) login(ctx context.Context) error {
 	return o.withNode(func(n *node.Node) error {
 		if err := node.CheckRegistry(o.url); err != nil {
-			return err // before a password is asked for
+			return notARegistry(o.url, err) // before a password is asked for
+		}
+		if o.username != "" && !strings.HasPrefix(o.url, "oci://") {
+			return usagef("--username is for oci://HOST; a MYTHOS registry is shown a token alone")
 		}
 		secret, err := o.secret()
 		if err != nil {
@@ -68,6 +73,8 @@ func (o *loginOptions) login(ctx context.Context) error {
 		}
 		name, err := n.Login(ctx, o.url, c, o.remoteOptions(o.insecure))
 		switch {
+		case errors.Is(err, node.ErrCredentials) && subjectOf(err) == o.url: // not of the file
+			return &hinted{err, o.secretHint()}
 		case err != nil:
 			return err
 		case o.json:
@@ -76,6 +83,23 @@ func (o *loginOptions) login(ctx context.Context) error {
 		o.note("%s is shown it from now on; it is kept in %s", name, n.CredentialsPath())
 		return nil
 	})
+}
+
+// notARegistry says what login takes for the URL of a registry.
+func notARegistry(address string, err error) error {
+	if strings.Contains(address, "://") {
+		return err
+	}
+	return &hinted{err, "Write https://HOST or oci://HOST; a registry of this machine may be http://127.0.0.1:PORT."}
+}
+
+// secretHint says how a token or password is given.
+func (o *loginOptions) secretHint() string {
+	what := "token"
+	if o.username != "" {
+		what = "password"
+	}
+	return fmt.Sprintf("Give the %s as one line: with --token-file FILE, or on standard input, or type it at a terminal.", what)
 }
 
 // secret reads the token or password.
@@ -101,13 +125,13 @@ func (o *loginOptions) secret() (string, error) {
 			err = errors.New("one line of text is due")
 		}
 		if err != nil {
-			return "", inputError(o.tokenFile, err)
+			return "", &hinted{inputError(o.tokenFile, err), o.secretHint()}
 		}
 		return text, nil
 	}
 	text, err := node.ReadSecret(in)
 	if err != nil {
-		return "", inputError(o.tokenFile, err)
+		return "", &hinted{inputError(o.tokenFile, err), o.secretHint()}
 	}
 	return text, nil
 }
@@ -134,7 +158,7 @@ func (o *logoutOptions) logout(ctx context.Context, url string) error {
 		name, there, err := n.Logout(ctx, url)
 		switch {
 		case err != nil:
-			return err
+			return notARegistry(url, err)
 		case o.json:
 			return o.printJSON(loginView{"mythos.logout/1", name, there})
 		case !there:

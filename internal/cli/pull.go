@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/manifest"
 	"github.com/mythos-run/mythos/runtime/node"
 )
@@ -85,13 +87,16 @@ type pullView struct {
 }
 
 func (o *pullOptions) pull(ctx context.Context) error {
+	if _, err := node.ParseReference(o.ref); errors.Is(err, cid.ErrText) {
+		return fault.New(node.ErrPackageRef, "%w", err)
+	}
 	show := o.newTransferring("pulled")
 	defer show.done()
 	return o.withNode(func(n *node.Node) error {
 		p, err := n.Pull(ctx, o.ref, o.options(show))
 		show.done()
 		if err != nil {
-			return err
+			return aboutReference(o.ref, o.From, err)
 		}
 		if o.pin {
 			if _, err := n.Pin(ctx, p.Manifest); err != nil {

@@ -2,11 +2,16 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/node"
+	"github.com/mythos-run/mythos/runtime/pack"
 )
 
 type pushOptions struct {
@@ -83,7 +88,7 @@ func (o *pushOptions) push(ctx context.Context, list []string) error {
 		p, err := n.Push(ctx, o.PushOptions)
 		show.done()
 		if err != nil {
-			return err
+			return o.failed(err)
 		}
 		if !o.json {
 			o.note("%s %s: sent %d objects, %s; %s were there", p.Name, p.Version, p.Objects, byteSize(p.Bytes), byteSize(p.Skipped))
@@ -100,4 +105,15 @@ func (o *pushOptions) push(ctx context.Context, list []string) error {
 		}
 		return o.printJSON(v)
 	})
+}
+
+// failed says what to do about an error of a push.
+func (o *pushOptions) failed(err error) error {
+	if errors.Is(err, pack.ErrNotFound) && strings.Contains(o.Package, "://") {
+		return &hinted{err, "The package comes first, then the remote: mythos push PACKAGE REMOTE"}
+	}
+	if errors.Is(err, cas.ErrFull) { // nothing was stored here
+		return &hinted{fmt.Errorf("%s: %w", o.To, err), "The remote has no room: its operator may free some, or raise its quota. What has arrived there stays."}
+	}
+	return aboutRemote(o.To, err)
 }

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -111,8 +113,28 @@ func (o *serveOptions) check() error {
 	return nil
 }
 
+// checkTLS refuses a certificate that does not serve, before anybody is told that the
+// registry does.
+func (o *serveOptions) checkTLS() error {
+	if o.tlsCert == "" {
+		return nil
+	}
+	_, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsKey)
+	var unread *fs.PathError
+	switch {
+	case errors.As(err, &unread):
+		return inputError(unread.Path, err)
+	case err != nil:
+		return usagef("--tls-cert and --tls-key: %w", err)
+	}
+	return nil
+}
+
 func (o *serveOptions) serve(ctx context.Context) error {
 	if err := o.check(); err != nil {
+		return err
+	}
+	if err := o.checkTLS(); err != nil {
 		return err
 	}
 	if err := o.folder(); err != nil {

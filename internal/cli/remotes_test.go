@@ -359,6 +359,8 @@ func TestTokens(t *testing.T) {
 	p := heavy(t, 10)
 	u := newPerson(t).trust()
 	u.run(4, "(remote_denied)", "push", p.Dir, s.URL)
+	u.run(4, s.URL+": ", "push", p.Dir, s.URL)
+	u.run(4, "keep yours with: mythos login "+s.URL, "publish", p.Dir, s.URL)
 	for _, x := range []struct {
 		token, command string
 		exit           int

@@ -169,7 +169,7 @@ the hash is known to be right, so without exit code 0 what came is not the objec
 }
 
 func (o *storeGetOptions) get(ctx context.Context, arg string) error {
-	p, err := parseID(arg)
+	p, err := parseObject(arg)
 	toFile := o.out != "" && o.out != "-"
 	switch {
 	case err != nil:
@@ -205,6 +205,19 @@ func writeStream(path string, r io.Reader) error {
 		return err
 	}
 	return fileError(path, f.Commit())
+}
+
+// parseObject reads the CID of a stored object, or the beginning of one. Of a path it
+// says how to come by a CID.
+func parseObject(arg string) (idPrefix, error) {
+	p, err := parseID(arg)
+	if err == nil {
+		return p, nil
+	}
+	if _, missing := os.Stat(arg); missing == nil {
+		err = &hinted{usagef("%.200q is a path, and no CID of an object in the store", arg), "This stores it and prints its CID: mythos store put " + arg}
+	}
+	return p, err
 }
 
 // openStored opens the object that a prefix begins.
@@ -246,7 +259,7 @@ func newStoreHas(a *app) *cobra.Command {
 }
 
 func (a *app) has(ctx context.Context, arg string) error {
-	p, err := parseID(arg)
+	p, err := parseObject(arg)
 	if err != nil {
 		return err
 	}

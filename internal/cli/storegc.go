@@ -85,12 +85,11 @@ func (o *storeGCOptions) gc(ctx context.Context) error {
 		if o.json {
 			return o.printJSON(gcView{"mythos.store.gc/1", o.dryRun, x.Removed, x.Freed, x.Kept, x.Young, x.Waiting, x.Busy, x.Damaged})
 		}
-		verb := "removed"
+		text := "removed %d objects and freed %s; kept %d that are referred to and %d that are young\n"
 		if o.dryRun {
-			verb = "would remove"
+			text = "would remove %d objects and free %s, and keep %d that are referred to and %d that are young; nothing was removed\n"
 		}
-		return o.printf("%s %d objects and freed %s; kept %d that are referred to and %d that are young\n",
-			verb, x.Removed, byteSize(x.Freed), x.Kept, x.Young+x.Waiting)
+		return o.printf(text, x.Removed, byteSize(x.Freed), x.Kept, x.Young+x.Waiting)
 	})
 }
 
@@ -119,8 +118,9 @@ func newStorePin(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "pin CID", Short: "Keep an object and all that belongs to it", Args: args(cobra.MaximumNArgs(1)),
 		Long: `Keep an object, and all that belongs to it, whatever "mythos store gc" finds. It fails,
-and pins nothing, if a part of it is missing.`,
-		Example: "  mythos store pin sha256:...\n  mythos store pin --list",
+and pins nothing, if a part of it is missing. It must be in the store: "mythos store
+put" stores a package folder, an archive or a file and prints its CID.`,
+		Example: "  mythos store pin sha256:...\n  mythos store pin \"$(mythos store put dist/demo-001-0.1.0)\"\n  mythos store pin --list",
 		RunE: func(cmd *cobra.Command, list []string) error {
 			if o.list == (len(list) == 1) {
 				return usagef("give either a CID or --list")
@@ -187,7 +187,7 @@ func (o *storePinOptions) pins() error {
 
 // withObject runs fn with the node and the stored object that arg names.
 func (a *app) withObject(ctx context.Context, arg string, fn func(*node.Node, cid.Hash) error) error {
-	p, err := parseID(arg)
+	p, err := parseObject(arg)
 	if err != nil {
 		return err
 	}

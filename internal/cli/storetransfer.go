@@ -4,24 +4,31 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mythos-run/mythos/internal/atomicfile"
 	"github.com/mythos-run/mythos/internal/term"
+	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/cas/export"
+	"github.com/mythos-run/mythos/runtime/cas/local"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/node"
+	"github.com/mythos-run/mythos/runtime/pack"
 )
+
+// ErrExportExists is the code of an export that would replace something.
+const ErrExportExists fault.Code = "export_exists"
 
 type storeExportOptions struct {
 	*app
-	out  string
-	gzip bool
+	out   string
+	gzip  bool
+	force bool
 }
 
 func newStoreExport(a *app) *cobra.Command {
@@ -30,13 +37,16 @@ func newStoreExport(a *app) *cobra.Command {
 		Use: "export CID...", Short: "Write objects, with all that belongs to them, into one file", Args: args(cobra.MinimumNArgs(1)),
 		Long: `Write objects, with all that belongs to them, into one tar file that "mythos store
 import" reads where there is no network: of a package its manifest, artifacts and the
-files of its trees, and the attestations about it that are known here. A name that ends in gz is compressed. If a part is missing,
-nothing is written.`,
+files of its trees, and the attestations about it that are known here. A name that
+ends in gz is compressed. If a part is missing, nothing is written. A file that is
+there is not replaced without --force, and what is no file, such as a folder or a
+link, not even then.`,
 		Example: "  mythos store export sha256:... -o demo.tgz\n  mythos store export 5b1f0c | ssh there mythos store import -",
 		RunE:    func(cmd *cobra.Command, list []string) error { return o.export(cmd.Context(), list) },
 	}
 	cmd.Flags().StringVarP(&o.out, "output", "o", "", "file to write instead of standard output")
 	cmd.Flags().BoolVarP(&o.gzip, "gzip", "z", false, "compress, whatever the file's name")
+	cmd.Flags().BoolVar(&o.force, "force", false, "replace a file of that name")
 	return exits(cmd, 3, 6, 7)
 }
 
@@ -45,10 +55,15 @@ func (o *storeExportOptions) export(ctx context.Context, list []string) error {
 	if !toFile && term.IsTerminal(o.Out) {
 		return usagef("standard output is a terminal; export to a file with -o, or to a pipe")
 	}
+	if toFile {
+		if err := o.inTheWay(); err != nil {
+			return err
+		}
+	}
 	return o.withNode(func(n *node.Node) error {
 		var ids []cid.Hash
 		for _, arg := range list {
-			p, err := parseID(arg)
+			p, err := parseObject(arg)
 			if err != nil {
 				return err
 			}
@@ -76,6 +91,25 @@ func (o *storeExportOptions) export(ctx context.Context, list []string) error {
 	})
 }
 
+// inTheWay refuses to replace what the file may not replace.
+func (o *storeExportOptions) inTheWay() error {
+	info, err := os.Lstat(o.out)
+	switch {
+	case err != nil:
+		return nil // what else is wrong is seen when it is written
+	case !info.Mode().IsRegular():
+		err = fault.New(ErrExportExists, "what is there is no file, and is never replaced").About(o.out)
+		return &hinted{err, "Nothing was replaced. Name another file with -o."}
+	case !o.force:
+		return errExportExists(o.out)
+	}
+	return nil
+}
+
+func errExportExists(path string) error {
+	return fault.New(ErrExportExists, "there is a file of that name").About(path)
+}
+
 // toFile writes the export whole or not at all.
 func (o *storeExportOptions) toFile(ctx context.Context, n *node.Node, ids []cid.Hash, opt export.Options) error {
 	f, err := atomicfile.Create(o.out, 0o644)
@@ -90,7 +124,15 @@ func (o *storeExportOptions) toFile(ctx context.Context, n *node.Node, ids []cid
 		}
 		return err
 	}
-	if err := f.Commit(); err != nil {
+	commit := f.CommitNew
+	if o.force {
+		commit = f.Commit
+	}
+	err = commit()
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return errExportExists(o.out)
+	case err != nil:
 		return fileError(o.out, err)
 	}
 	o.note("exported %d objects to %s", count, o.out)
@@ -109,7 +151,9 @@ func newStoreImport(a *app) *cobra.Command {
 		Long: `Store what "mythos store export" wrote, from a file or, as "-", from standard input,
 and print the CIDs that were asked for there. Each object is checked against its hash.
 An export that is damaged or ends early is refused. Nothing in it is trusted by this: a
-package is verified when it is run.`,
+package is verified when it is run. What is damaged in the store is not replaced by
+this, but named: "mythos store verify --repair --from FILE" takes good copies from an
+export.`,
 		Example: "  mythos store import demo.tgz\n  mythos store import - < demo.tgz",
 		RunE:    func(cmd *cobra.Command, list []string) error { return o.importFrom(cmd.Context(), list[0]) },
 	}
@@ -132,10 +176,7 @@ func (o *storeImportOptions) importFrom(ctx context.Context, path string) error 
 		defer progress.Done()
 		x, err := n.Import(ctx, in, func(objects int, bytes int64) { progress.Update("%d objects, %s", objects, byteSize(bytes)) })
 		if err != nil {
-			if errors.Is(err, export.ErrFormat) || errors.Is(err, io.ErrUnexpectedEOF) {
-				err = aboutInput(path, err)
-			}
-			return err
+			return importError(ctx, path, err)
 		}
 		progress.Done()
 		if o.json {
@@ -155,54 +196,56 @@ func (o *storeImportOptions) importFrom(ctx context.Context, path string) error 
 	})
 }
 
-func newStoreQuota(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "quota [SIZE|none]", Short: "Show or set how large the store may become", Args: args(cobra.MaximumNArgs(1)),
-		Long: `Show or set how large the store may become, as bytes or with K, M, G or T behind the
-number for powers of 1024. What would not fit is refused with store_full; what is
-stored stays. It counts the files of objects and packs.`,
-		Example: "  mythos store quota 20G\n  mythos store quota none\n  mythos store quota",
-		RunE:    func(_ *cobra.Command, list []string) error { return a.quota(list) },
+// importError says what to do about an import that failed.
+func importError(ctx context.Context, path string, err error) error {
+	switch {
+	case errors.Is(err, cas.ErrCorrupt) && path == "-":
+		return &hinted{err, "Save the export as FILE, then: mythos store verify --repair --from FILE, and import it again."}
+	case errors.Is(err, cas.ErrCorrupt):
+		return &hinted{err, "Repair it from this export, then import again: mythos store verify --repair --from " + path}
+	case errors.Is(err, export.ErrFormat) && isPacked(ctx, path):
+		return &hinted{aboutInput(path, err), "It is a package and not an export: mythos store put " + path}
+	case errors.Is(err, export.ErrFormat), errors.Is(err, io.ErrUnexpectedEOF):
+		return aboutInput(path, err)
 	}
-	return exits(cmd, 7)
+	return err
 }
 
-func (a *app) quota(list []string) error {
-	limit := int64(0)
-	if len(list) == 1 && list[0] != "none" {
-		var err error
-		if limit, err = parseSize(list[0]); err != nil {
-			return err
-		}
-	}
-	return a.withNode(func(n *node.Node) error {
-		s, err := n.Store()
-		if err != nil {
-			return err
-		}
-		if len(list) == 1 {
-			return s.SetQuota(limit)
-		}
-		q, err := s.Quota()
-		switch {
-		case err != nil:
-			return err
-		case q == 0:
-			return a.printf("none\n")
-		}
-		return a.printf("%d\n", q)
-	})
+// isPacked reports whether a path leads to a package in a local form.
+func isPacked(ctx context.Context, path string) bool {
+	src, err := pack.Open(ctx, path, pack.OpenOptions{})
+	return err == nil && src.Close() == nil
 }
 
-// parseSize reads a number of bytes, at least one.
-func parseSize(text string) (int64, error) {
-	digits, shift := text, 0
-	if i := strings.IndexAny("KMGT", text[max(0, len(text)-1):]); i >= 0 && text != "" {
-		digits, shift = text[:len(text)-1], 10*(i+1)
-	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n <= 0 || n > 1<<62>>shift {
-		return 0, usagef("%.40q is no size: give bytes, or a number with K, M, G or T", text)
-	}
-	return n << shift, nil
+// exported is an export that was unpacked into a store of its own, for a repair that
+// takes good copies from it.
+type exported struct {
+	*local.Store
+	dir string
 }
+
+// openExported unpacks an export below a folder.
+func openExported(ctx context.Context, path, below string) (x *exported, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, inputError(path, err)
+	}
+	defer f.Close()
+	if err := atomicfile.MkdirAll(below, 0o700); err != nil {
+		return nil, fileError(below, err)
+	}
+	x = &exported{}
+	if x.dir, err = os.MkdirTemp(below, "export-"); err != nil {
+		return nil, fileError(below, err)
+	}
+	if x.Store, err = local.Open(x.dir); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(x.dir))
+	}
+	if _, err := export.Read(ctx, f, x.Store, nil); err != nil {
+		return nil, errors.Join(aboutInput(path, err), x.Close())
+	}
+	return x, nil
+}
+
+// Close removes what was unpacked.
+func (x *exported) Close() error { return errors.Join(x.Store.Close(), os.RemoveAll(x.dir)) }

@@ -9,10 +9,12 @@ import (
 
 	"github.com/mythos-run/mythos/internal/term"
 	"github.com/mythos-run/mythos/runtime/cas"
+	"github.com/mythos-run/mythos/runtime/cas/export"
 	"github.com/mythos-run/mythos/runtime/cas/local"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/node"
+	"github.com/mythos-run/mythos/runtime/pack/archive"
 )
 
 type storeVerifyOptions struct {
@@ -26,15 +28,16 @@ type storeVerifyOptions struct {
 func newStoreVerify(a *app) *cobra.Command {
 	o := &storeVerifyOptions{app: a}
 	cmd := &cobra.Command{
-		Use: "verify", Short: "Read every stored object and name what is damaged", Args: args(cobra.NoArgs),
+		Use: "verify", Short: "Read every stored object and name what is damaged", Args: args(cobra.NoArgs), SuggestFor: []string{"repair"},
 		Long: `Read every stored object, hash it, and name each that is damaged; also check packs,
 their indexes and tags. It changes nothing.
 
 With --repair, fetch good copies of what is damaged from a remote (mythos pull --help
-says which there are), from another store's folder, or from the packed folder or
-archive of a package, and put them in the place of the damaged ones. What comes is checked like everything else, and damaged bytes are given
-up only for good ones. A header that is damaged around good bytes is mended without a
-copy.`,
+says which there are), from another store's folder, from the packed folder or archive
+of a package, or from what "mythos store export" wrote, and put them in the place of
+the damaged ones. What comes is checked like everything else, and damaged bytes are
+given up only for good ones. A header that is damaged around good bytes is mended
+without a copy.`,
 		Example: "  mythos store verify\n  mythos store verify --repair --from https://registry.example\n  mythos store verify --repair --from /mnt/backup/store\n  mythos store verify --repair --from dist/demo-001-0.1.0.mythos.tgz --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.repair != (o.from != "") {
@@ -45,7 +48,7 @@ copy.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.repair, "repair", false, "replace what is damaged by good copies")
-	f.StringVar(&o.from, "from", "", "where good copies are: the `URL` of a remote, the folder of a store, or a package")
+	f.StringVar(&o.from, "from", "", "where good copies are: the `URL` of a remote, the folder of a store, a package, or an export")
 	f.BoolVar(&o.insecure, "insecure", false, insecureUsage)
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return exits(cmd, 3, 4, 6, 7)
@@ -82,7 +85,7 @@ func (o *storeVerifyOptions) verify(ctx context.Context) error {
 		opt := local.VerifyOptions{Progress: func(bytes int64) { progress.Update("read %s", byteSize(bytes)) }}
 		if o.repair {
 			var from io.Closer
-			if opt.Repair, from, err = n.Mirror(ctx, o.from, o.remoteOptions(o.insecure)); err != nil {
+			if opt.Repair, from, err = o.copies(ctx, n); err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, from.Close()) }()
@@ -97,6 +100,22 @@ func (o *storeVerifyOptions) verify(ctx context.Context) error {
 		}
 		return damagesLeft(v)
 	})
+}
+
+// copies opens what has good copies. What is no package may be an export.
+func (o *storeVerifyOptions) copies(ctx context.Context, n *node.Node) (cas.Source, io.Closer, error) {
+	from, closer, err := n.Mirror(ctx, o.from, o.remoteOptions(o.insecure))
+	if err == nil || !errors.Is(err, archive.ErrNotCanonical) {
+		return from, closer, err
+	}
+	x, none := openExported(ctx, o.from, n.Paths.Cache)
+	switch {
+	case errors.Is(none, export.ErrFormat):
+		return nil, nil, err
+	case none != nil:
+		return nil, nil, none
+	}
+	return x, x, nil
 }
 
 func (o *storeVerifyOptions) print(v local.Verified) error {
