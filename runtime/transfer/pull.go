@@ -101,7 +101,7 @@ func (p *puller) once(ctx context.Context, size int64, try func(context.Context)
 	limited, cancel := p.within(ctx, size)
 	defer cancel()
 	err := try(limited)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	if errors.Is(err, context.DeadlineExceeded) && limited.Err() != nil && ctx.Err() == nil {
 		return context.Cause(limited)
 	}
 	return err

@@ -294,7 +294,7 @@ func (p *pusher) send(ctx context.Context, o closure.Object) error {
 		}
 		return in, err
 	}})
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	if errors.Is(err, context.DeadlineExceeded) && limited.Err() != nil && ctx.Err() == nil {
 		err = context.Cause(limited)
 	}
 	if err == nil {
