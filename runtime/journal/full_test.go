@@ -11,6 +11,7 @@ import (
 
 	"github.com/mythos-run/mythos/runtime/journal/journaltest"
 	"github.com/mythos-run/mythos/runtime/journal/rules"
+	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/ledger"
 )
 
@@ -132,6 +133,47 @@ func TestRefusalAfterWriteSparesItsBatch(t *testing.T) {
 	}
 	if n != 2 || runs == 0 {
 		t.Errorf("%d entries after %d tries, want 2", n, runs)
+	}
+}
+
+// TestRememberedCounts checks that the writer's memory of counts is what the file
+// has: a transaction that was taken back spends nothing, and what fell out of the
+// memory is still spent.
+func TestRememberedCounts(t *testing.T) {
+	s := openHere(t)
+	scarce := []ledger.Spend{{CapID: cid.Sum([]byte("scarce")), Max: 2}}
+	charge := func(spend []ledger.Spend) error {
+		return s.write(t.Context(), func(x rules.Tx) error { return x.Charge(spend) })
+	}
+	undone := func(x rules.Tx) error {
+		if err := x.Charge(scarce); err != nil {
+			return err
+		}
+		return ledger.ErrEntry
+	}
+	if err := charge(scarce); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.write(t.Context(), undone); !errors.Is(err, ledger.ErrEntry) {
+		t.Fatal(err)
+	}
+	if err := charge(scarce); err != nil {
+		t.Errorf("a charge that was taken back is still spent: %v", err)
+	}
+	others := make([]ledger.Spend, maxCounts+1)
+	for i := range others {
+		others[i] = ledger.Spend{CapID: cid.Sum(fmt.Append(nil, i)), Max: 1}
+	}
+	if err := charge(others); err != nil {
+		t.Fatal(err)
+	}
+	for _, spend := range [][]ledger.Spend{scarce, others[:1], others[maxCounts:]} {
+		if err := charge(spend); !errors.Is(err, ledger.ErrExhausted) {
+			t.Errorf("spent beyond its maximum: %v", err)
+		}
+	}
+	if n := len(s.writer.tx.counts); n > maxCounts {
+		t.Errorf("%d counts are remembered, at most %d may be", n, maxCounts)
 	}
 }
 

@@ -22,6 +22,8 @@ type sqliteTx struct {
 	last  int64 // time of the newest entry written: entry times never go back
 	wrote bool  // whether the current operation has written
 	log   sqliteLog
+
+	counts map[cid.Hash]uint32 // the writer's: spent as the open transaction has it
 }
 
 const pageSize = 512
@@ -227,25 +229,6 @@ func bindLease(s *sqlite.Stmt, i int, row leaseRow) {
 
 func (t *sqliteTx) EndLease(register cid.Hash, _ uint64) error {
 	return t.exec("DELETE FROM lease WHERE register = ?", func(s *sqlite.Stmt) { s.BindBytes(1, register[:]) })
-}
-
-// Charge implements rules.Tx.
-func (t *sqliteTx) Charge(spend []ledger.Spend) error {
-	return rules.ChargeAll(spend, t.spent, t.setSpent)
-}
-
-func (t *sqliteTx) spent(capID cid.Hash) (used uint32, err error) {
-	err = t.query("SELECT used FROM spend WHERE cap = ?",
-		func(s *sqlite.Stmt) { s.BindBytes(1, capID[:]) },
-		func(s *sqlite.Stmt) { used = uint32(s.ColumnInt64(0)) })
-	return used, err
-}
-
-func (t *sqliteTx) setSpent(capID cid.Hash, n uint32) error {
-	return t.exec("INSERT OR REPLACE INTO spend (cap, used) VALUES (?, ?)", func(s *sqlite.Stmt) {
-		s.BindBytes(1, capID[:])
-		s.BindInt64(2, int64(n))
-	})
 }
 
 // find returns the bytes that are kept under an id.

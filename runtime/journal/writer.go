@@ -179,7 +179,7 @@ func (w *writer) attempt(batch []*operation) (again bool, err error) {
 	entries := w.tx.log.entries
 	defer func() {
 		if again || err != nil {
-			w.tx.log.entries = entries
+			w.tx.log.entries, w.tx.counts = entries, nil
 			w.rollback()
 		}
 	}()
