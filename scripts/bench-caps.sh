@@ -16,9 +16,9 @@ rows() {
 }
 
 {
-	rows runtime/libs/caps 'Signature|Fresh|Cached' 0.5s
+	rows runtime/libs/caps 'Fresh|Cached' 1s
 	rows runtime/executor Gates 20000x
-	rows runtime/executor Spend 2000x
+	rows runtime/executor Spend 10000x # so many that one checkpoint more does not count
 	rows runtime/journal/postgres Spend 1000x | sed 's|^|PostgreSQL/|'
 } | tee "$SCRATCH/figures"
 processor=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)
