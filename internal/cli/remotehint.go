@@ -41,7 +41,10 @@ func remoteHint(address string, err error) string {
 			return "Write https://HOST, or http://127.0.0.1:PORT for a registry of this machine; a folder has a slash in it, as ./FOLDER."
 		}
 	case bucket.ErrDenied:
-		if isHTTP || scheme == "oci" {
+		switch {
+		case scheme == "oci":
+			return "Keep what it knows you by: mythos login --username NAME " + origin(address) + ", or without --username for a token."
+		case isHTTP:
 			return "Its operator makes tokens (mythos registry token new); keep yours with: mythos login " + origin(address)
 		}
 		return "Check the credentials in the environment; mythos push --help says where they are looked for."

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,10 +21,12 @@ import (
 	"github.com/mythos-run/mythos/runtime/closure"
 	"github.com/mythos-run/mythos/runtime/closure/closuretest"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/libs/receipt"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
 	"github.com/mythos-run/mythos/runtime/oci"
 	"github.com/mythos-run/mythos/runtime/remote"
+	"github.com/mythos-run/mythos/runtime/remote/bucket"
 	"github.com/mythos-run/mythos/runtime/remote/remotetest"
 	"github.com/mythos-run/mythos/runtime/transfer"
 )
@@ -58,6 +62,22 @@ type place interface {
 	remote.Remote
 	Tag(ctx context.Context, get closure.Source, id cid.Hash, tag string) (cid.Hash, error)
 	Resolve(ctx context.Context, name string) (id, artifact cid.Hash, err error)
+}
+
+// TestNoCredentials asks a registry that wants a user and a password without any.
+func TestNoCredentials(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="r"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer s.Close()
+	r, err := oci.OpenRegistry(oci.Config{Repository: strings.TrimPrefix(s.URL, "http://") + "/a", PlainHTTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Head(t.Context(), cid.Sum(nil)); fault.CodeOf(err) != bucket.ErrDenied {
+		t.Errorf("got %v, want %s", err, bucket.ErrDenied)
+	}
 }
 
 // TestThereAndBack pushes a package, resolves it by tag and by digest, and pulls

@@ -271,6 +271,8 @@ func failed(subject string, err error) error {
 		return err
 	case errors.Is(err, errdef.ErrNotFound):
 		return fault.New(cas.ErrNotFound, "the registry does not have it").About(subject)
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return fault.New(bucket.ErrDenied, "the registry wants a user and a password").About(subject)
 	case errors.As(err, &answer):
 		return bucket.Failed(subject, err, answer.StatusCode, "")
 	}
