@@ -22,6 +22,8 @@ type effect struct {
 	bytes      string    // SHA-256 of the receipt's bytes as a caller got them; "": nobody did
 	code       string    // of the last failure; "" after none
 	due        time.Time // before this a lease may stand
+	follower   cid.Hash  // the effect that follows in its run; zero: none
+	followed   string    // acknowledged receipt id of that
 }
 
 // book is what the harness knows of a ledger from what executors said before they
@@ -30,13 +32,14 @@ type book struct {
 	light, native *gate.Package
 	runs          map[runName]*effect
 	ids           map[cid.Hash]*effect
-	order         []*effect // as they came
-	waits         int       // for the lock of an executor that had just died
-	faults        []string  // what must not be
+	followers     map[cid.Hash]*effect // by the id of what follows them
+	order         []*effect            // as they came
+	waits         int                  // for the lock of an executor that had just died
+	faults        []string             // what must not be
 }
 
 func newBook(light, native *gate.Package) *book {
-	return &book{light: light, native: native, runs: map[runName]*effect{}, ids: map[cid.Hash]*effect{}}
+	return &book{light: light, native: native, runs: map[runName]*effect{}, ids: map[cid.Hash]*effect{}, followers: map[cid.Hash]*effect{}}
 }
 
 func (b *book) fault(format string, args ...any) {
@@ -65,7 +68,11 @@ func (b *book) begun(n runName) (*effect, error) {
 		b.ids[id] = e
 		b.order = append(b.order, e)
 	}
-	return e, nil
+	follower, ok, err := n.follower(pkg)
+	if ok {
+		e.follower, b.followers[follower] = follower, e
+	}
+	return e, err
 }
 
 // note takes down one line of an executor.
@@ -98,6 +105,9 @@ func (b *book) noteID(f []string) error {
 		return err
 	}
 	e := b.ids[id]
+	if before := b.followers[id]; before != nil {
+		return before.noteFollower(f)
+	}
 	if e == nil {
 		return fmt.Errorf("an id that no run has")
 	}
@@ -114,6 +124,18 @@ func (b *book) noteID(f []string) error {
 		}
 		e.receipt = f[2]
 	}
+	return nil
+}
+
+// noteFollower takes down what is said of the effect that follows e.
+func (e *effect) noteFollower(f []string) error {
+	if f[0] != "C" {
+		return nil
+	}
+	if e.followed != "" && e.followed != f[2] {
+		return fmt.Errorf("a second receipt, after %s", e.followed)
+	}
+	e.followed = f[2]
 	return nil
 }
 
@@ -151,7 +173,8 @@ func (b *book) noteFailed(n runName, code, line string) {
 			b.fault("%s", line)
 		}
 	case string(ledger.ErrInDoubt), string(ledger.ErrInProgress):
-		if e.receipt != "" {
+		follows := !e.follower.IsZero() && e.followed == "" && code == string(ledger.ErrInProgress) // its follower's lease stands
+		if e.receipt != "" && !follows {
 			b.fault("a retry of an effect that was acknowledged: %s", line)
 		}
 	case string(ledger.ErrConflict):

@@ -103,6 +103,7 @@ func (p *part) check(ctx context.Context, log ledger.Log) error {
 		}
 		p.judge(ctx, log, e, s, calls, listed[e.idem])
 		delete(listed, e.idem)
+		p.judgeFollower(e, s, states[e.follower])
 	}
 	for id := range listed {
 		if probes[id] { // of an executor that died in it
@@ -147,6 +148,18 @@ func (p *part) judge(ctx context.Context, log ledger.Log, e *effect, s *ledger.S
 		}
 	} else if listed {
 		p.book.fault("run %s is listed as in doubt, and it is not", e.run)
+	}
+}
+
+// judgeFollower looks at the effect that follows e: it is begun after e has its
+// outcome, and is kept like any other.
+func (p *part) judgeFollower(e *effect, s, next *ledger.State) {
+	switch {
+	case e.followed != "" && (next == nil || next.Phase != ledger.Committed || next.Commit.ReceiptID.Hex() != e.followed):
+		p.report.Lost++
+		p.book.fault("run %s: what follows its effect was acknowledged and does not stand", e.run)
+	case next != nil && (s == nil || s.Phase != ledger.Committed):
+		p.book.fault("run %s: what follows its effect is registered, and it is not committed", e.run)
 	}
 }
 

@@ -34,11 +34,13 @@ func (c *child) spy(log ledger.Log) ledger.Store {
 var journalSteps = []string{
 	"journal begin", "journal begun", "journal register", "journal registered",
 	"journal commit", "journal committed", "journal resolve", "journal resolved", "journal seal", "journal sealed",
+	"journal commit and register", "journal committed and registered", "journal commit and seal", "journal committed and sealed",
 }
 
 // executorSteps are the points that the executor names.
 var executorSteps = []string{
-	"begin", "authorise", "consult", "register", "invoke", "receipt", "commit", "committed", "release", "replay", "mark", "seal", "reconcile",
+	"begin", "authorise", "consult", "register", "registered", "invoke", "receipt", "commit", "held", "committed",
+	"release", "replay", "mark", "seal", "reconcile",
 }
 
 func (s spied) BeginRun(ctx context.Context, start ledger.RunStart) ([]byte, error) {
@@ -53,31 +55,69 @@ func (s spied) Register(ctx context.Context, r ledger.Registration) error {
 	err := s.Log.Register(ctx, r)
 	s.child.die.pass("journal registered")
 	if err == nil {
-		x, _, open := r.Open()
-		if open != nil {
-			return open
-		}
-		if isProbe(x) {
-			s.probes.Store(x.IdemID, true)
-			return nil
-		}
-		s.child.say("R %s", x.IdemID.Hex())
+		err = s.registered(r)
 	}
 	return err
+}
+
+// registered tells of a register that is durable.
+func (s spied) registered(r ledger.Registration) error {
+	x, _, err := r.Open()
+	if err != nil {
+		return err
+	}
+	if isProbe(x) {
+		s.probes.Store(x.IdemID, true)
+		return nil
+	}
+	s.child.say("R %s", x.IdemID.Hex())
+	return nil
 }
 
 func (s spied) Commit(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
 	s.child.die.pass("journal commit")
 	verdict, err := s.Log.Commit(ctx, c)
 	s.child.die.pass("journal committed")
-	if err == nil && verdict == ledger.Applied {
-		x, _, open := ledger.DecodeCommit(c.Body)
-		if open != nil {
-			return verdict, open
-		}
-		if _, probe := s.probes.Load(x.IdemID); !probe {
-			s.child.say("C %s %s", x.IdemID.Hex(), x.ReceiptID.Hex())
-		}
+	if err == nil {
+		err = s.committed(c, verdict)
+	}
+	return verdict, err
+}
+
+// committed tells of a commit that is durable and stands.
+func (s spied) committed(c ledger.Commitment, verdict ledger.Verdict) error {
+	if verdict != ledger.Applied {
+		return nil
+	}
+	x, _, err := ledger.DecodeCommit(c.Body)
+	if err != nil {
+		return err
+	}
+	if _, probe := s.probes.Load(x.IdemID); !probe {
+		s.child.say("C %s %s", x.IdemID.Hex(), x.ReceiptID.Hex())
+	}
+	return nil
+}
+
+func (s spied) CommitAndRegister(ctx context.Context, c ledger.Commitment, r ledger.Registration) (ledger.Verdict, error) {
+	s.child.die.pass("journal commit and register")
+	verdict, err := s.Log.CommitAndRegister(ctx, c, r)
+	s.child.die.pass("journal committed and registered")
+	if lost := s.committed(c, verdict); lost != nil {
+		return verdict, lost
+	}
+	if err == nil {
+		err = s.registered(r)
+	}
+	return verdict, err
+}
+
+func (s spied) CommitAndSeal(ctx context.Context, c ledger.Commitment, body []byte, run cid.Hash) (ledger.Verdict, error) {
+	s.child.die.pass("journal commit and seal")
+	verdict, err := s.Log.CommitAndSeal(ctx, c, body, run)
+	s.child.die.pass("journal committed and sealed")
+	if lost := s.committed(c, verdict); lost != nil {
+		return verdict, lost
 	}
 	return verdict, err
 }
@@ -145,6 +185,22 @@ func (l *lazyRegister) Commit(ctx context.Context, c ledger.Commitment) (ledger.
 	return l.Log.Commit(ctx, c)
 }
 
+func (l *lazyRegister) CommitAndRegister(ctx context.Context, c ledger.Commitment, r ledger.Registration) (ledger.Verdict, error) {
+	verdict, err := l.Commit(ctx, c)
+	if err == nil {
+		err = l.Register(ctx, r)
+	}
+	return verdict, err
+}
+
+func (l *lazyRegister) CommitAndSeal(ctx context.Context, c ledger.Commitment, body []byte, run cid.Hash) (ledger.Verdict, error) {
+	verdict, err := l.Commit(ctx, c)
+	if err == nil {
+		err = l.Seal(ctx, body, run)
+	}
+	return verdict, err
+}
+
 // earlyCommit is a negative control: it acknowledges a commit before it writes it.
 type earlyCommit struct {
 	ledger.Log
@@ -153,6 +209,19 @@ type earlyCommit struct {
 
 func (e *earlyCommit) Commit(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
 	e.pending.Go(func() { _, _ = e.Log.Commit(ctx, c) }) // nobody hears of it
+	return ledger.Applied, nil
+}
+
+func (e *earlyCommit) CommitAndRegister(ctx context.Context, c ledger.Commitment, r ledger.Registration) (ledger.Verdict, error) {
+	verdict, err := e.Commit(ctx, c)
+	if err == nil {
+		err = e.Register(ctx, r)
+	}
+	return verdict, err
+}
+
+func (e *earlyCommit) CommitAndSeal(ctx context.Context, c ledger.Commitment, body []byte, run cid.Hash) (ledger.Verdict, error) {
+	e.pending.Go(func() { _, _ = e.Log.CommitAndSeal(ctx, c, body, run) })
 	return ledger.Applied, nil
 }
 

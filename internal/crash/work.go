@@ -51,7 +51,8 @@ func (t tool) id() cid.Hash { return abi.ToolID(t.name(), 1, abi.TypeAny, abi.Ty
 var codes = map[string]string{"wasm": "w", "http": "h", "trip": "t", "native": "x"}
 
 // A run's name says all about it: the code of its tool; k if its effect has the
-// name as its key, d if the key is derived, c if it uses the key of the run that
+// name as its key, d if the key is derived (and then, but for native tools, another
+// effect of class pure follows), c if it uses the key of the run that
 // is called the same with a k, for another request; and what makes it unique. The
 // run called chain-... is of the entry point chain.
 type runName string
@@ -126,10 +127,28 @@ func (n runName) idem(pkg *gate.Package) (cid.Hash, error) {
 		}
 		return ledger.IdemID(n.tool().id(), raw), err
 	}
+	return n.derived(pkg, n.tool(), 0)
+}
+
+// derived is the id of the run's effect number ordinal.
+func (n runName) derived(pkg *gate.Package, t tool, ordinal uint64) (cid.Hash, error) {
 	e, err := pkg.Entry(n.entrypoint())
 	if err != nil {
 		return cid.Hash{}, err
 	}
-	d := ledger.DerivedKey{RunID: string(n), PackageID: pkg.ID(), Bundle: e.Bundle, TaskID: e.Task.TaskID}
-	return ledger.IdemID(n.tool().id(), d.IdempotencyKey(authority, authority)), nil
+	authority := keys().authority.Agent().KeyID()
+	d := ledger.DerivedKey{RunID: string(n), PackageID: pkg.ID(), Bundle: e.Bundle, TaskID: e.Task.TaskID, Ordinal: ordinal}
+	return ledger.IdemID(t.id(), d.IdempotencyKey(authority, authority)), nil
 }
+
+// follower is the id of the effect that follows, if one does.
+func (n runName) follower(pkg *gate.Package) (id cid.Hash, ok bool, err error) {
+	if n.mode() != 'd' || n.chain() || n.tool().native() {
+		return id, false, nil
+	}
+	id, err = n.derived(pkg, followingTool, 1)
+	return id, err == nil, err
+}
+
+// followingTool is that of effects that follow another one in its run.
+var followingTool = tool{"pure", "wasm"}

@@ -120,9 +120,14 @@ func (w *World) build(ctx context.Context, name string, modules map[string][]byt
 		}
 		fmt.Fprintf(&ir, "tool %s = %s interface 1 (any) -> any\n", t.code(), t.name())
 		fmt.Fprintf(&ir, "func k%[1]s(any, any) -> any {\n  effect %[1]s, r0, r2, r3, r1\n  ret r2\n}\n", t.code())
-		fmt.Fprintf(&ir, "func d%[1]s(any, any) -> any {\n  effect %[1]s, r0, r2, r3\n  ret r2\n}\n", t.code())
+		follows := 0
+		if !t.native() {
+			follows = 1
+		}
+		fmt.Fprintf(&ir, "func d%[1]s(any, any) -> any {\n  effect %[1]s, r0, r2, r3\n%[2]s  ret r2\n}\n",
+			t.code(), strings.Repeat("  effect "+followingTool.code()+", r0, r4, r5\n", follows))
 		fmt.Fprintf(&ir, "task %[1]sk = k%[1]s(0, 0) budget cpu_us=50000 io=1 writes=0\n", t.code())
-		fmt.Fprintf(&ir, "task %[1]sd = d%[1]s(0, 0) budget cpu_us=50000 io=1 writes=0\n", t.code())
+		fmt.Fprintf(&ir, "task %[1]sd = d%[1]s(0, 0) budget cpu_us=50000 io=%[2]d writes=0\n", t.code(), 1+follows)
 		for _, mode := range []string{"k", "d"} {
 			entries = append(entries, map[string]any{"name": t.code() + mode, "ir": "main", "task": t.code() + mode})
 		}

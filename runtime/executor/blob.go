@@ -86,6 +86,9 @@ func (r *run) storeBlob(ctx context.Context, c *call) error {
 	if c.Tool != abi.BlobPutID {
 		return nil
 	}
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
 	_, err := cas.PutBlob(ctx, r.Objects, bytes.NewReader(c.Blob))
 	return err
 }

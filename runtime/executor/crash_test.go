@@ -3,9 +3,11 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 const (
 	crashHome = "MYTHOS_TEST_CRASH_HOME"
 	crashStep = "MYTHOS_TEST_CRASH_STEP"
+	crashAt   = "MYTHOS_TEST_CRASH_AT" // the how many-th time, in unary
 	crashDir  = "MYTHOS_TEST_CRASH_PACKAGE"
 )
 
@@ -73,8 +76,13 @@ func TestCrashChild(t *testing.T) {
 		return
 	}
 	b := durableBench(t, home)
+	b.hold = time.Hour
+	passed := 0
 	b.config.Step = func(name string) {
-		if name == os.Getenv(crashStep) {
+		if name != os.Getenv(crashStep) {
+			return
+		}
+		if passed++; passed == len(os.Getenv(crashAt)) {
 			self, err := os.FindProcess(os.Getpid())
 			if err == nil {
 				err = self.Kill()
@@ -98,19 +106,21 @@ func TestCrashAtEveryStep(t *testing.T) {
 			calls int        // invocations in all, crash and continuation, if the class allows another
 			err   fault.Code // of the continuation, if the class is never
 		}{
-			"begin":     {calls: 1},
-			"authorise": {calls: 1},
-			"consult":   {calls: 1},
-			"register":  {calls: 1},
-			"invoke":    {calls: 1, err: ledger.ErrInDoubt},
-			"receipt":   {calls: 2, err: ledger.ErrInDoubt},
-			"commit":    {calls: 2, err: ledger.ErrInDoubt},
-			"committed": {calls: 1},
-			"seal":      {calls: 1},
+			"begin":      {calls: 1},
+			"authorise":  {calls: 1},
+			"consult":    {calls: 1},
+			"register":   {calls: 1},
+			"registered": {calls: 1, err: ledger.ErrInDoubt},
+			"invoke":     {calls: 1, err: ledger.ErrInDoubt},
+			"receipt":    {calls: 2, err: ledger.ErrInDoubt},
+			"commit":     {calls: 2, err: ledger.ErrInDoubt},
+			"held":       {calls: 2, err: ledger.ErrInDoubt},
+			"seal":       {calls: 2, err: ledger.ErrInDoubt}, // the commit goes with it
+			"committed":  {calls: 1},
 		} {
 			t.Run(retry+"/"+step, func(t *testing.T) {
 				home := t.TempDir()
-				killAt(t, home, p.Dir, step)
+				killAt(t, home, p.Dir, step, 1)
 				b := durableBench(t, home)
 				b.clock.advance(time.Hour) // the dead owner's lease is over
 				pkg := load(t, p)
@@ -132,10 +142,58 @@ func TestCrashAtEveryStep(t *testing.T) {
 	}
 }
 
-func killAt(t *testing.T, home, dir, step string) {
+// TestCrashBetweenEffects kills the process around the write that an effect's commit
+// and the next one's register share: both are there or neither is.
+func TestCrashBetweenEffects(t *testing.T) {
+	for _, retry := range []string{"never", "pure"} {
+		p := packtest.Build(t, packtest.Spec{IR: echoIR(2), Modules: []packtest.Module{{Retry: retry}}})
+		for _, c := range []struct {
+			step  string
+			at    int
+			log   string // that the crash leaves
+			doubt uint64 // the effect that is in doubt
+			calls int    // in all, if the class allows another
+		}{
+			{"held", 1, "run_record register", 0, 3},
+			{"register", 2, "run_record register", 0, 3},
+			{"committed", 1, "run_record register commit register", 1, 2},
+			{"registered", 2, "run_record register commit register", 1, 2},
+			{"receipt", 2, "run_record register commit register", 1, 3},
+		} {
+			t.Run(fmt.Sprint(retry, "/", c.step, c.at), func(t *testing.T) {
+				home := t.TempDir()
+				killAt(t, home, p.Dir, c.step, c.at)
+				b := durableBench(t, home)
+				b.wantLog(c.log)
+				before := invocations(t, home)
+				b.clock.advance(time.Hour)
+				pkg := load(t, p)
+				res, err := b.run(pkg, "r", b.grant(pkg, nil))
+				if retry == "never" {
+					wantCode(t, err, ledger.ErrInDoubt)
+					if got := invocations(t, home); got != before {
+						t.Errorf("%d invocations more", got-before)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if res.Effects[0].Replayed != (c.doubt == 1) || res.Effects[1].Replayed {
+					t.Errorf("replayed: %t, %t", res.Effects[0].Replayed, res.Effects[1].Replayed)
+				}
+				if got := invocations(t, home); got != c.calls {
+					t.Errorf("%d invocations, want %d", got, c.calls)
+				}
+			})
+		}
+	}
+}
+
+func killAt(t *testing.T, home, dir, step string, at int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCrashChild$")
-	cmd.Env = append(os.Environ(), crashHome+"="+home, crashStep+"="+step, crashDir+"="+dir)
+	cmd.Env = append(os.Environ(), crashHome+"="+home, crashStep+"="+step, crashAt+"="+strings.Repeat("1", at), crashDir+"="+dir)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != -1 {

@@ -5,6 +5,11 @@
 // of these are durable, register and commit; a crash between any two leaves an
 // id that the next run finds committed, in doubt, or free.
 //
+// A commit waits for what comes next, and is one durable write with it: the next
+// effect's register or the run's seal. The program has the response meanwhile, and
+// nothing that it makes of it leaves the run before the commit stands: no module is
+// invoked, nothing is looked up, refused, sealed or returned (RFC-MYTHOS-0005 §1).
+//
 // What a run computes is a function of the package, the task, the inputs and
 // the responses of its effects. Whatever depends on time, authority or luck (a
 // denied capability, a lease held elsewhere, an effect in doubt, a timeout) is
@@ -111,6 +116,7 @@ type Config struct {
 type Executor struct {
 	Config
 	runners map[uint8]runner.Runner
+	maxHeld time.Duration
 	refused refusals
 	chains  chainCache
 	named   ledgerName
@@ -122,7 +128,7 @@ func New(c Config) (*Executor, error) {
 	case c.Ledger == nil, c.Objects == nil, c.Key == nil, c.Clock == nil, c.Authority == nil, c.TrustedExecutor == nil:
 		return nil, fault.New(ErrConfig, "ledger, objects, key, clock, authority and trusted executors are required")
 	}
-	e := &Executor{Config: c, runners: map[uint8]runner.Runner{}}
+	e := &Executor{Config: c, runners: map[uint8]runner.Runner{}, maxHeld: maxHeld}
 	for _, r := range c.Runners {
 		if e.runners[r.Kind()] != nil {
 			return nil, fault.New(ErrConfig, "two runners for modules of kind %d", r.Kind())

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"time"
 
 	"github.com/mythos-run/mythos/runtime/gate"
 	"github.com/mythos-run/mythos/runtime/libs/ir"
@@ -23,6 +24,9 @@ func Gates(e *Executor, pkg *gate.Package, req Request, payload []byte) (func(co
 		return err
 	}, nil
 }
+
+// Hold sets for how long an executor lets a commit wait for the next write.
+func Hold(e *Executor, d time.Duration) { e.maxHeld = d }
 
 // Remembered returns how many verified chains an executor remembers.
 func Remembered(e *Executor) int { return len(e.chains.held) }

@@ -27,8 +27,8 @@ import (
 // not, and the same run continues at once.
 func TestInterruptAtEveryStep(t *testing.T) {
 	for step, calls := range map[string]int{
-		"begin": 1, "authorise": 1, "consult": 1, "register": 1, "receipt": 1, "commit": 1, "committed": 1, "seal": 1,
-		"invoke": 2, // the runner is asked once and starts nothing
+		"begin": 1, "authorise": 1, "consult": 1, "register": 1, "receipt": 1, "commit": 1, "held": 1, "seal": 1,
+		"registered": 2, "invoke": 2, "committed": 2, // the runner is asked once and starts nothing
 	} {
 		t.Run(step, func(t *testing.T) {
 			clock := &testClock{}
@@ -46,12 +46,9 @@ func TestInterruptAtEveryStep(t *testing.T) {
 					cancel()
 				}
 			}
-			e, err := executor.New(b.config)
-			if err != nil {
-				t.Fatal(err)
-			}
+			b.hold = time.Hour
 			req := executor.Request{RunID: "r", Proofs: []*caps.Chain{b.grant(pkg, nil)}}
-			_, err = e.Run(ctx, pkg, req)
+			_, err = b.executor().Run(ctx, pkg, req)
 			if step != "seal" && !errors.Is(err, context.Canceled) || step == "seal" && err != nil {
 				t.Fatalf("got %v", err)
 			}
@@ -115,6 +112,22 @@ func (s failing) Commit(ctx context.Context, c ledger.Commitment) (ledger.Verdic
 		return 0, s.commit
 	}
 	return s.Store.Commit(ctx, c)
+}
+
+func (s failing) CommitAndRegister(ctx context.Context, c ledger.Commitment, r ledger.Registration) (ledger.Verdict, error) {
+	v, err := s.Commit(ctx, c)
+	if err == nil {
+		err = s.Register(ctx, r)
+	}
+	return v, err
+}
+
+func (s failing) CommitAndSeal(ctx context.Context, c ledger.Commitment, body []byte, run cid.Hash) (ledger.Verdict, error) {
+	v, err := s.Commit(ctx, c)
+	if err == nil {
+		err = s.Seal(ctx, body, run)
+	}
+	return v, err
 }
 
 func (s failing) Register(ctx context.Context, r ledger.Registration) error {

@@ -56,6 +56,7 @@ type bench struct {
 	clock   *testClock
 	config  executor.Config
 
+	hold          time.Duration // for how long commits wait; 0: as always
 	authorityGone bool
 	subject       sig.AgentID // of capabilities; zero: executorKey
 }
@@ -181,11 +182,19 @@ func (b *bench) run(pkg *gate.Package, runID string, proofs ...*caps.Chain) (*ex
 
 func (b *bench) runWith(pkg *gate.Package, req executor.Request) (*executor.Result, error) {
 	b.t.Helper()
+	return b.executor().Run(b.t.Context(), pkg, req)
+}
+
+func (b *bench) executor() *executor.Executor {
+	b.t.Helper()
 	e, err := executor.New(b.config)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return e.Run(b.t.Context(), pkg, req)
+	if b.hold != 0 {
+		executor.Hold(e, b.hold)
+	}
+	return e
 }
 
 // mustRun runs with a good capability and wants no fault.

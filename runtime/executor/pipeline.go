@@ -66,7 +66,7 @@ func (r *run) Effect(ctx context.Context, ec ir.EffectCall) (ir.EffectResult, er
 }
 
 // errSuperseded says that another register took over while this one's module
-// ran; the caller gets the outcome that stands.
+// ran: the outcome that stands is another one.
 var errSuperseded = errors.New("superseded")
 
 // maxRounds bounds how often an id may move on under an effect.
@@ -111,29 +111,43 @@ func (r *run) perform(ctx context.Context, c *call) (*finished, error) {
 // movedOn reports whether a register was refused because it was decided on an
 // older state of its id.
 func movedOn(err error) bool {
-	return errors.Is(err, ledger.ErrEntry) || errors.Is(err, ledger.ErrInProgress) || errors.Is(err, ledger.ErrConflict)
+	return !isEarlier(err) && (errors.Is(err, ledger.ErrEntry) || errors.Is(err, ledger.ErrInProgress) || errors.Is(err, ledger.ErrConflict))
 }
 
-// finish is the part of the pipeline after a register stands.
+// finish is the part of the pipeline after a register stands. The commit is held for
+// the next write; that of a probe is written, since the ledger is read for it at once.
 func (r *run) finish(ctx context.Context, c *call, reg *register) (*finished, error) {
 	stop := r.heartbeat(ctx, c, reg)
+	done, commit, err := r.answer(ctx, c, reg)
+	if err == nil && !c.probing {
+		r.hold(ctx, c, reg, commit, stop)
+		return done, nil
+	}
 	defer stop()
-	if err := r.mine(ctx, c, reg); err != nil {
-		return nil, r.release(ctx, c, reg, err)
+	if err == nil {
+		err = r.commit(ctx, c, commit)
 	}
-	ans, err := r.invoke(ctx, c)
-	if err != nil {
-		return nil, r.release(ctx, c, reg, err)
-	}
-	done, items, err := r.receipt(ctx, c, reg, ans)
-	if err != nil {
-		return nil, r.release(ctx, c, reg, err)
-	}
-	err = r.commit(ctx, c, reg, done, items)
 	if err == nil || errors.Is(err, errSuperseded) || errors.Is(err, ledger.ErrDivergent) {
 		return done, err
 	}
 	return nil, r.release(ctx, c, reg, err)
+}
+
+// answer invokes the tool and makes its receipt and commit.
+func (r *run) answer(ctx context.Context, c *call, reg *register) (*finished, ledger.Commitment, error) {
+	if err := r.mine(ctx, c, reg); err != nil {
+		return nil, ledger.Commitment{}, err
+	}
+	ans, err := r.invoke(ctx, c)
+	if err != nil {
+		return nil, ledger.Commitment{}, err
+	}
+	done, items, err := r.receipt(ctx, c, reg, ans)
+	if err != nil {
+		return nil, ledger.Commitment{}, err
+	}
+	commit, err := r.commitment(c, reg, done, items)
+	return done, commit, err
 }
 
 // resolve finds the tool and its variant and makes the request. With an error the
@@ -205,6 +219,9 @@ func (r *run) consult(ctx context.Context, c *call) (view ledger.View, waited bo
 	if !c.looked && r.fresh && c.Key == nil {
 		c.looked = true
 		return view, false, nil
+	}
+	if err = r.flush(ctx); err != nil {
+		return view, false, err
 	}
 	if view, err = r.Ledger.Lookup(ctx, c.idem); err != nil {
 		return view, false, err
@@ -293,6 +310,9 @@ func (c *call) callerKey() []byte {
 // describe says which effect an error is about. What other errors stand beside
 // it, or around it, stays.
 func describe(c *call, err error) error {
+	if isEarlier(err) {
+		return err // it names its own
+	}
 	if e, ok := err.(*fault.Error); ok && e.Subject == "" {
 		return e.About("effect " + c.name)
 	}

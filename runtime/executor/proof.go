@@ -208,9 +208,14 @@ func (r *run) register(ctx context.Context, c *call, proofs []candidate, v ledge
 		}
 		r.step("register")
 		since := time.Now()
-		p.err = r.Ledger.Register(ctx, reg)
+		p.err = r.follow(ctx,
+			func() error { return r.Ledger.Register(ctx, reg) },
+			func(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
+				return r.Ledger.CommitAndRegister(ctx, c, reg)
+			})
 		switch {
 		case p.err == nil:
+			r.step("registered")
 			return &register{id, *p, since}, nil
 		case !errors.Is(p.err, ledger.ErrExhausted):
 			return nil, p.err

@@ -77,19 +77,29 @@ func (r *run) evidence(c *call, a *register, ans *answer) evidence.EffectEvidenc
 	return ev
 }
 
-// commit makes the entry and its objects durable together.
-func (r *run) commit(ctx context.Context, c *call, a *register, done *finished, items []ledger.Item) error {
-	ctx = context.WithoutCancel(ctx) // the effect happened: its receipt must not be lost to an interrupt
+// commitment signs the entry that makes an effect's outcome durable, with its objects.
+func (r *run) commitment(c *call, a *register, done *finished, items []ledger.Item) (ledger.Commitment, error) {
 	x := ledger.Commit{
 		IdemID: c.idem, ToolID: c.Tool, RequestHash: c.requestHash, ResponseHash: done.hash,
 		ReceiptID: done.receiptID, Status: done.response.Status, TimeObserved: r.now(), RegisterID: &a.id,
 	}
 	whole := ledger.Commitment{Run: r.recordID, Receipt: done.receipt, Items: items}
-	if _, err := whole.Sign(&x, r.Key); err != nil {
-		return err
+	_, err := whole.Sign(&x, r.Key)
+	if err == nil {
+		r.step("commit")
 	}
-	r.step("commit")
+	return whole, err
+}
+
+// commit makes the entry and its objects durable together.
+func (r *run) commit(ctx context.Context, c *call, whole ledger.Commitment) error {
+	ctx = context.WithoutCancel(ctx) // the effect happened: its receipt must not be lost to an interrupt
 	verdict, err := r.Ledger.Commit(ctx, whole)
+	return r.committed(ctx, c, verdict, err)
+}
+
+// committed says what the ledger made of a commit: nil if it stands.
+func (r *run) committed(ctx context.Context, c *call, verdict ledger.Verdict, err error) error {
 	if err != nil {
 		return err
 	}
@@ -98,7 +108,7 @@ func (r *run) commit(ctx context.Context, c *call, a *register, done *finished, 
 	case ledger.Superseded:
 		return errSuperseded
 	case ledger.Diverged:
-		return r.diverge(ctx, c)
+		return r.diverge(context.WithoutCancel(ctx), c)
 	}
 	return nil
 }

@@ -152,7 +152,11 @@ func (r *run) recover(ctx context.Context, c *call, v ledger.View, probe *finish
 		return err
 	}
 	r.step("reconcile")
-	return r.commit(ctx, c, &register{id: v.RegisterID}, done, items)
+	commit, err := r.commitment(c, &register{id: v.RegisterID}, done, items)
+	if err != nil {
+		return err
+	}
+	return r.commit(ctx, c, commit)
 }
 
 // probeEvidence is the evidence of a probe, made that of the register it asked about.

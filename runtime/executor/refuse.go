@@ -63,8 +63,12 @@ func WriteRefusal(ctx context.Context, store ledger.Store, key sig.Signer, x led
 
 // refuse keeps a record of err if it is a refusal, and returns err as it is: what
 // becomes of the record changes nothing for the caller. c is the effect that was
-// refused, nil for the whole run.
+// refused, nil for the whole run. If the effect before does not stand, nothing was
+// asked for, and the error is that one's.
 func (r *run) refuse(ctx context.Context, c *call, err error) error {
+	if lost := r.flush(ctx); lost != nil {
+		return lost
+	}
 	code := fault.CodeOf(err)
 	if code == "" || r.IsRefusal != nil && !r.IsRefusal(code) {
 		return err

@@ -38,6 +38,7 @@ type run struct {
 	fresh     bool // this attempt has appended the run record
 
 	effects []Effect
+	held    *held // of the last effect; nil: its commit is written
 }
 
 // Run runs a task to its end and seals it. A Result whose Outcome has an
@@ -60,6 +61,9 @@ func (e *Executor) Run(ctx context.Context, pkg *gate.Package, req Request) (*Re
 	if err != nil {
 		if cause := context.Cause(ctx); errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, ErrDeadline) {
 			err = fmt.Errorf("%w (%w)", cause, err) // somebody reported the context's error, not its cause
+		}
+		if lost := r.flush(ctx); lost != nil {
+			err = errors.Join(lost, err)
 		}
 		return nil, err
 	}
@@ -275,7 +279,7 @@ func (r *run) deadline(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 // seal ends the run with a signed summary, or finds the seal of an earlier
-// attempt, with which this one must agree.
+// attempt, with which this one must agree. Either way the last commit stands.
 func (r *run) seal(ctx context.Context, out ir.Result) (cid.Hash, error) {
 	x := evidence.RunSeal{
 		RunRecord: r.recordID, ReceiptCount: uint64(len(r.effects)),
@@ -292,15 +296,19 @@ func (r *run) seal(ctx context.Context, out ir.Result) (cid.Hash, error) {
 	}
 	x.ReceiptsRoot = merkle.Root(ids)
 	if stands, err := r.standingSeal(ctx, x); err != nil || !stands.IsZero() {
-		return stands, err
+		return stands, cmp.Or(r.flush(ctx), err)
 	}
 	raw, _, err := sig.Sign(&x, r.Key)
 	if err != nil {
-		return cid.Hash{}, err
+		return cid.Hash{}, cmp.Or(r.flush(ctx), err)
 	}
 	r.step("seal")
-	// The run has ended: an interrupt now would only hide how.
-	return cid.Sum(raw), r.Ledger.Seal(context.WithoutCancel(ctx), raw, r.recordID)
+	ctx = context.WithoutCancel(ctx) // the run has ended: an interrupt now would only hide how
+	return cid.Sum(raw), r.follow(ctx,
+		func() error { return r.Ledger.Seal(ctx, raw, r.recordID) },
+		func(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
+			return r.Ledger.CommitAndSeal(ctx, c, raw, r.recordID)
+		})
 }
 
 // standingSeal returns the CID of the run's last seal if this end agrees with it,

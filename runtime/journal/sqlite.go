@@ -320,10 +320,12 @@ func (s *SQLite) read(ctx context.Context, fn func(rules.Tx) error) error {
 // durable.
 func (s *SQLite) write(ctx context.Context, fn func(rules.Tx) error) error {
 	if s.writer == nil {
-		return fault.New(ErrReadOnly, "the ledger was opened for reading")
+		return readOnly()
 	}
-	return s.writer.do(ctx, fn)
+	return s.writer.do(ctx, newOperation(fn))
 }
+
+func readOnly() error { return fault.New(ErrReadOnly, "the ledger was opened for reading") }
 
 // BeginRun implements ledger.Store.
 func (s *SQLite) BeginRun(ctx context.Context, start ledger.RunStart) ([]byte, error) {
@@ -378,13 +380,16 @@ func (s *SQLite) Diverge(ctx context.Context, body []byte, run cid.Hash) (ledger
 
 // Seal implements ledger.Store.
 func (s *SQLite) Seal(ctx context.Context, body []byte, run cid.Hash) error {
-	return s.write(ctx, func(t rules.Tx) error {
-		if err := rules.Seal(t, body, run); err != nil {
-			return err
-		}
-		s.writer.tx.log.due = true
-		return nil
-	})
+	return s.write(ctx, func(t rules.Tx) error { return s.seal(t, body, run) })
+}
+
+// seal appends a seal, with a checkpoint.
+func (s *SQLite) seal(t rules.Tx, body []byte, run cid.Hash) error {
+	if err := rules.Seal(t, body, run); err != nil {
+		return err
+	}
+	s.writer.tx.log.due = true
+	return nil
 }
 
 // Object implements ledger.Store. The bytes are verified before they are

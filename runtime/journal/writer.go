@@ -22,14 +22,20 @@ const maxBatch = 512
 // operation is one rule waiting for the writer.
 type operation struct {
 	fn      func(rules.Tx) error
+	next    *operation // comes right after it in the same transaction; nil: nothing
 	err     error
 	refused bool // err is final: a rule refused it after it had written
 	done    chan struct{}
 }
 
+func newOperation(fn func(rules.Tx) error) *operation {
+	return &operation{fn: fn, done: make(chan struct{})}
+}
+
 // writer owns the writing connection. Whoever waits for an operation takes the
 // turn when it is free, drains what is queued without waiting, runs all of it in
-// one transaction, commits with one sync, then wakes every caller of the batch.
+// one transaction, commits with one sync, then wakes every caller of the batch. What
+// comes next after an operation is in its batch.
 // While a sync runs the next batch forms. A lone caller does all of it in its own
 // goroutine: handing over to another one and back takes as long as a sync on a
 // good disk.
@@ -53,11 +59,10 @@ func newWriter(t *sqliteTx) *writer {
 	}
 }
 
-// do queues fn and waits until its transaction is durable. Once queued it is
-// not withdrawn, whatever happens to ctx: a batch is bounded, and its outcome is
-// worth the wait.
-func (w *writer) do(ctx context.Context, fn func(rules.Tx) error) error {
-	op := &operation{fn: fn, done: make(chan struct{})}
+// do queues op, with what comes next, waits until their transaction is durable and
+// returns op's error. Once queued it is not withdrawn, whatever happens to ctx: a
+// batch is bounded, and its outcome is worth the wait.
+func (w *writer) do(ctx context.Context, op *operation) error {
 	if err := w.send(ctx, op); err != nil {
 		return err
 	}
@@ -104,7 +109,7 @@ func (w *writer) close() error {
 	for w.serve() {
 	}
 	if w.dead == nil && w.tx.uncovered() {
-		op := &operation{fn: w.tx.askCover}
+		op := newOperation(w.tx.askCover)
 		w.commit([]*operation{op})
 		return op.err
 	}
@@ -124,7 +129,9 @@ func (w *writer) serve() bool {
 	for more := true; more && len(batch) < maxBatch; {
 		select {
 		case op := <-w.queue:
-			batch = append(batch, op)
+			for ; op != nil; op = op.next {
+				batch = append(batch, op)
+			}
 		default:
 			more = false
 		}

@@ -61,9 +61,11 @@ type planned struct {
 
 // plan runs the rules. An operation that is refused on what was read is answered;
 // one that is refused on what is only presumed or remembered looks first. Of
-// several that write under one key, the first goes.
+// several that write under one key, the first goes. One that comes after another
+// goes with it, if the statement appends all or nothing, and else when that one has
+// been answered.
 func (w *writer) plan(pending []*operation, s sight) (write []planned, again []*operation) {
-	taken := map[cid.Hash]bool{}
+	taken, going := map[cid.Hash]bool{}, map[*operation]bool{}
 	reserved := map[cid.Hash]uint32{}
 	for id, n := range s.spent {
 		reserved[id] = n
@@ -87,12 +89,19 @@ func (w *writer) plan(pending []*operation, s sight) (write []planned, again []*
 			op.finish(nil) // as the rule answered when it was sent
 			continue
 		}
+		if err := w.follows(op, going); err == errLater {
+			again = append(again, op)
+			continue
+		} else if err != nil {
+			op.finish(err)
+			continue
+		}
 		err := w.apply(op, d)
 		switch {
 		case err == errLater:
 			again = append(again, op)
 		case err == nil && d.kind != 0:
-			taken[op.key] = true
+			taken[op.key], going[op] = true, true
 			room -= d.size()
 			write = append(write, planned{op, d})
 		case op.look:
@@ -105,6 +114,23 @@ func (w *writer) plan(pending []*operation, s sight) (write []planned, again []*
 	return write, again
 }
 
+// follows says whether an operation may go into a statement with those that are going:
+// nil, errLater, or why it never may.
+func (w *writer) follows(op *operation, going map[*operation]bool) error {
+	before := op.after
+	switch {
+	case before == nil:
+		return nil
+	case before.ended() && before.err != nil:
+		return before.err
+	case before.ended():
+		return rules.Stands(before.verdict)
+	case going[before] && w.careful == 0 && rules.Stands(before.verdict) == nil:
+		return nil
+	}
+	return errLater
+}
+
 // apply runs one rule. A panic is a bug of the rule; it must not leave the other
 // callers without an answer, so it ends the store and not the process.
 func (w *writer) apply(op *operation, d *draft) (err error) {
@@ -114,5 +140,6 @@ func (w *writer) apply(op *operation, d *draft) (err error) {
 			w.dead, op.look = err, true
 		}
 	}()
+	op.last = d
 	return op.rule(d)
 }

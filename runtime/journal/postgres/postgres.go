@@ -15,7 +15,9 @@
 //
 // Group commit. Whoever waits for an operation takes the turn when it is free and
 // sends all that is queued as one statement; while that is synced the next group
-// forms. In a group each operation succeeds or fails by itself.
+// forms. In a group each operation succeeds or fails by itself, but for one that
+// comes after another: it goes into a statement with it only if that appends its
+// whole group or nothing.
 //
 // Order. Several groups may be on their way at once, so an entry has no index
 // when it is written. Whoever reads the log numbers it first: an advisory lock,
@@ -32,6 +34,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -135,18 +138,27 @@ func (s *Store) Close() error {
 
 // write queues an operation on one key and waits until it is durable.
 func (s *Store) write(ctx context.Context, key cid.Hash, rule func(*draft) error) error {
+	op := newOperation(key, rule)
+	if err := s.queue(ctx, op); err != nil {
+		return err
+	}
+	return op.err
+}
+
+// queue has operations carried out, and signs what became due with them.
+func (s *Store) queue(ctx context.Context, first *operation) error {
 	if s.readOnly {
 		return fault.New(rules.ErrReadOnly, "the ledger was opened for reading")
 	}
-	var last *draft
-	err := s.writer.do(ctx, key, func(d *draft) error {
-		last = d
-		return rule(d)
-	})
-	if err == nil && last.kind != 0 {
-		s.appended(ctx, last.kind == ledger.KindRunSeal || last.kind == ledger.KindRingState)
+	if err := s.writer.do(ctx, first); err != nil {
+		return err
 	}
-	return err
+	for op := first; op != nil; op = op.next {
+		if op.err == nil && op.last.kind != 0 {
+			s.appended(ctx, op.last.kind == ledger.KindRunSeal || op.last.kind == ledger.KindRingState)
+		}
+	}
+	return nil
 }
 
 // BeginRun implements ledger.Store.
@@ -214,16 +226,48 @@ func (s *Store) Extend(ctx context.Context, idem, register cid.Hash, forMicros i
 }
 
 // Commit implements ledger.Store.
-func (s *Store) Commit(ctx context.Context, c ledger.Commitment) (verdict ledger.Verdict, err error) {
+func (s *Store) Commit(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
+	return s.commitAnd(ctx, c, nil)
+}
+
+// CommitAndRegister implements ledger.Store.
+func (s *Store) CommitAndRegister(ctx context.Context, c ledger.Commitment, r ledger.Registration) (ledger.Verdict, error) {
+	opened, err := rules.OpenRegistration(r)
+	if err != nil { // the commit is written all the same
+		verdict, lost := s.Commit(ctx, c)
+		return verdict, cmp.Or(lost, err)
+	}
+	return s.commitAnd(ctx, c, newOperation(opened.Idem(), func(d *draft) error { return rules.Register(d, opened) }))
+}
+
+// CommitAndSeal implements ledger.Store.
+func (s *Store) CommitAndSeal(ctx context.Context, c ledger.Commitment, body []byte, run cid.Hash) (ledger.Verdict, error) {
+	return s.commitAnd(ctx, c, newOperation(sealKey(body), sealing(body, run)))
+}
+
+// commitAnd commits, and then carries next out if that commit stands; next may be nil.
+func (s *Store) commitAnd(ctx context.Context, c ledger.Commitment, next *operation) (ledger.Verdict, error) {
 	opened, err := rules.OpenCommitment(c)
 	if err != nil {
 		return 0, err
 	}
-	err = s.write(ctx, opened.Idem(), func(d *draft) (err error) {
-		verdict, err = rules.Commit(d, opened)
+	var commit *operation
+	commit = newOperation(opened.Idem(), func(d *draft) (err error) {
+		commit.verdict, err = rules.Commit(d, opened)
 		return err
 	})
-	return verdictOf(verdict, err)
+	if commit.next = next; next != nil {
+		next.after = commit
+	}
+	switch err := s.queue(ctx, commit); {
+	case err != nil:
+		return 0, err
+	case commit.err != nil:
+		return 0, commit.err
+	case next != nil:
+		return commit.verdict, next.err
+	}
+	return commit.verdict, nil
 }
 
 // Resolve implements ledger.Store.
@@ -251,12 +295,16 @@ func (s *Store) Diverge(ctx context.Context, body []byte, run cid.Hash) (verdict
 // Seal implements ledger.Store. A seal that is there to the byte is not stored
 // again.
 func (s *Store) Seal(ctx context.Context, body []byte, run cid.Hash) error {
-	return s.write(ctx, sealKey(body), func(d *draft) error {
+	return s.write(ctx, sealKey(body), sealing(body, run))
+}
+
+func sealing(body []byte, run cid.Hash) func(*draft) error {
+	return func(d *draft) error {
 		if len(d.known.records) > 0 {
 			return nil
 		}
 		return rules.Seal(d, body, run)
-	})
+	}
 }
 
 // Refuse implements ledger.Store.

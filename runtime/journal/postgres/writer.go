@@ -21,16 +21,35 @@ const (
 
 // operation is one rule waiting for the writer.
 type operation struct {
-	key  cid.Hash
-	rule func(*draft) error
-	mark int32 // tells this operation's entry from one of the same bytes
-	done chan struct{}
-	err  error
+	key   cid.Hash
+	rule  func(*draft) error
+	after *operation // must be durable and stand first, in the same statement at the latest; nil: nothing
+	next  *operation // is queued with it; nil: nothing
+	mark  int32      // tells this operation's entry from one of the same bytes
+	done  chan struct{}
+	err   error
+
+	last    *draft         // what rule did last
+	verdict ledger.Verdict // of a commit
 
 	rounds  int            // tries that were in vain
 	look    bool           // read the key before the next try
 	counts  []rules.Charge // read what was spent of these before the next try
 	unknown *draft         // sent on a connection that was lost: perhaps carried out
+}
+
+func newOperation(key cid.Hash, rule func(*draft) error) *operation {
+	return &operation{key: key, rule: rule, mark: rand.Int32(), done: make(chan struct{})}
+}
+
+// ended reports whether the operation has been answered.
+func (op *operation) ended() bool {
+	select {
+	case <-op.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // writer owns the connection that appends. Whoever waits for an operation takes
@@ -60,23 +79,24 @@ func newWriter(c *connector, l locks) *writer {
 	return &writer{c: c, locks: l, queue: make(chan *operation, maxBatch), turn: make(chan struct{}, 1), known: newMemory()}
 }
 
-// do queues an operation and waits until it is durable or refused. Once queued it
-// is not withdrawn, whatever happens to ctx: its outcome is worth the wait, and
-// the wait is bounded.
-func (w *writer) do(ctx context.Context, key cid.Hash, rule func(*draft) error) error {
-	op := &operation{key: key, rule: rule, mark: rand.Int32(), done: make(chan struct{})}
-	if err := w.send(ctx, op); err != nil {
+// do queues an operation, with what comes next, and waits until they are durable or
+// refused. Once queued they are not withdrawn, whatever happens to ctx: their outcome
+// is worth the wait, and the wait is bounded. An error is of one that was not queued.
+func (w *writer) do(ctx context.Context, first *operation) error {
+	if err := w.send(ctx, first); err != nil {
 		return err
 	}
-	for {
-		select {
-		case <-op.done:
-			return op.err
-		case w.turn <- struct{}{}:
-			w.serve()
-			<-w.turn
+	for op := first; op != nil; op = op.next {
+		for !op.ended() {
+			select {
+			case <-op.done:
+			case w.turn <- struct{}{}:
+				w.serve()
+				<-w.turn
+			}
 		}
 	}
+	return nil
 }
 
 func (w *writer) send(ctx context.Context, op *operation) error {
@@ -114,7 +134,9 @@ func (w *writer) serve() bool {
 	for more := true; more && len(batch) < maxBatch; {
 		select {
 		case op := <-w.queue:
-			batch = append(batch, op)
+			for ; op != nil; op = op.next {
+				batch = append(batch, op)
+			}
 		default:
 			more = false
 		}

@@ -271,6 +271,14 @@ func Commit(t Tx, c Commitment) (ledger.Verdict, error) {
 	return verdict, t.Add(rec, append(keep(c.Items), Kept{x.ReceiptID, true, c.Receipt})...)
 }
 
+// Stands refuses what may come only after a commit that stands.
+func Stands(v ledger.Verdict) error {
+	if v == ledger.Applied {
+		return nil
+	}
+	return fault.New(ledger.ErrSuperseded, "the commit before it does not stand")
+}
+
 // CheckItems refuses items that are not what they are named by.
 func CheckItems(items []ledger.Item) error {
 	for _, it := range items {

@@ -23,6 +23,7 @@ const (
 	ErrInDoubt    fault.Code = "effect_in_doubt"       // the outcome is unknown and the retry class forbids another try
 	ErrDivergent  fault.Code = "effect_divergent"      // two commits contradict each other
 	ErrSettled    fault.Code = "effect_settled"        // an operator settled it without a response
+	ErrSuperseded fault.Code = "effect_superseded"     // a commit does not stand: another register took its effect over
 	ErrEntry      fault.Code = "ledger_entry"          // an entry that does not fit the state it meets
 	ErrCorrupt    fault.Code = "ledger_corrupt"        // stored records that do not verify or disagree
 	ErrKey        fault.Code = "idempotency_key"       // an explicit key of a wrong type or length

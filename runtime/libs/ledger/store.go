@@ -93,6 +93,14 @@ type Store interface {
 	Extend(ctx context.Context, idem, register cid.Hash, forMicros int64) error
 	// Commit appends a commit with its items and ends the lease.
 	Commit(ctx context.Context, c Commitment) (Verdict, error)
+	// CommitAndRegister is Commit and then, if that commit now stands (Applied),
+	// Register, in one write where that can be: the register is never durable without
+	// the commit. A verdict of 0 says that nothing was appended, and the error why;
+	// with another verdict the error is the register's, ErrSuperseded if it was not
+	// tried since the commit does not stand.
+	CommitAndRegister(ctx context.Context, c Commitment, r Registration) (Verdict, error)
+	// CommitAndSeal is that with Seal in the place of Register.
+	CommitAndSeal(ctx context.Context, c Commitment, body []byte, run cid.Hash) (Verdict, error)
 	// Resolve appends a resolution and ends the lease.
 	Resolve(ctx context.Context, body []byte, run cid.Hash, byOperator bool) error
 	// Diverge appends a divergence mark; a request conflict is kept once per id.
