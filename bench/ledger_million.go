@@ -84,7 +84,7 @@ func (b *ledgerBench) fill(dir string) (err error) {
 		for i := range all {
 			all[i].registration.Run, all[i].commitment.Run = run, run
 		}
-		if _, _, err := drive(b.ctx, stored{s}, 128, all); err != nil {
+		if _, _, err := drive(b.ctx, alone(stored{s}), 128, all); err != nil {
 			return err
 		}
 		from, left = from+n, left-2*n-1

@@ -103,9 +103,18 @@ type keeper interface {
 	Close() error
 }
 
+// follower is a keeper that can write a commit and the next register at once.
+type follower interface {
+	CommitAndRegister(ctx context.Context, done, next *pair) error
+}
+
+// runLength is how many pairs a caller writes as one run, where it does.
+const runLength = 20
+
 // side is one of those that are compared.
 type side struct {
 	name string
+	runs bool // a commit goes with the next register of its run
 	open func() (k keeper, size func() (int64, error), err error)
 
 	rate, p50, p99 []float64    // for each round: pairs per second, nanoseconds
@@ -150,11 +159,11 @@ func (b *ledgerBench) turn(s *side, callers int, all []pair) error {
 		return err
 	}
 	warm := min(len(all)/10, 500) // connections, plans, the first growth of files
-	if _, _, err := drive(b.ctx, k, callers, all[:warm]); err != nil {
+	if _, _, err := drive(b.ctx, s.writer(k), callers, all[:warm]); err != nil {
 		return errors.Join(err, k.Close())
 	}
 	own, server := b.cpuUsed()
-	took, each, err := drive(b.ctx, k, callers, all[warm:])
+	took, each, err := drive(b.ctx, s.writer(k), callers, all[warm:])
 	cpu := b.cpuSince(own, server, len(all)-warm)
 	if err = errors.Join(err, k.Close()); err != nil {
 		return err
@@ -171,28 +180,85 @@ func (b *ledgerBench) turn(s *side, callers int, all []pair) error {
 	return nil
 }
 
+// pairWriter makes pairs durable for one caller. It calls done with the number of each
+// that is.
+type pairWriter func(ctx context.Context, all []pair, take func() (int, bool), done func(int)) error
+
+// writer returns how a caller of the side writes to a keeper.
+func (s *side) writer(k keeper) pairWriter {
+	if s.runs {
+		return inRuns(k, k.(follower))
+	}
+	return alone(k)
+}
+
+// alone writes each register and each commit by itself.
+func alone(k keeper) pairWriter {
+	return func(ctx context.Context, all []pair, take func() (int, bool), done func(int)) error {
+		for i, ok := take(); ok; i, ok = take() {
+			if err := k.Register(ctx, &all[i]); err != nil {
+				return err
+			}
+			if err := k.Commit(ctx, &all[i]); err != nil {
+				return err
+			}
+			done(i)
+		}
+		return nil
+	}
+}
+
+// inRuns writes a commit with the next register, but for the last of a run.
+func inRuns(k keeper, f follower) pairWriter {
+	return func(ctx context.Context, all []pair, take func() (int, bool), done func(int)) error {
+		last, length := -1, 0
+		finish := func() error {
+			if last < 0 {
+				return nil
+			}
+			defer func() { last, length = -1, 0 }()
+			err := k.Commit(ctx, &all[last])
+			done(last)
+			return err
+		}
+		for i, ok := take(); ok; i, ok = take() {
+			var err error
+			if last < 0 {
+				err = k.Register(ctx, &all[i])
+			} else if err = f.CommitAndRegister(ctx, &all[last], &all[i]); err == nil {
+				done(last)
+			}
+			if last, length = i, length+1; err == nil && length == runLength {
+				err = finish()
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return finish()
+	}
+}
+
 // drive writes pairs from many callers and returns how long all of them and each
 // one took.
-func drive(ctx context.Context, k keeper, callers int, all []pair) (took time.Duration, each []float64, err error) {
+func drive(ctx context.Context, write pairWriter, callers int, all []pair) (took time.Duration, each []float64, err error) {
 	each = make([]float64, len(all))
+	from := make([]time.Time, len(all))
 	errs := make([]error, callers)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	start := time.Now()
+	take := func() (int, bool) {
+		i := int(next.Add(1)) - 1
+		if i >= len(all) {
+			return 0, false
+		}
+		from[i] = time.Now()
+		return i, true
+	}
 	for c := range callers {
 		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(all); i = int(next.Add(1)) - 1 {
-				from := time.Now()
-				err := k.Register(ctx, &all[i])
-				if err == nil {
-					err = k.Commit(ctx, &all[i])
-				}
-				if err != nil {
-					errs[c] = err
-					return
-				}
-				each[i] = float64(time.Since(from))
-			}
+			errs[c] = write(ctx, all, take, func(i int) { each[i] = float64(time.Since(from[i])) })
 		})
 	}
 	wg.Wait()
@@ -225,6 +291,14 @@ func (s stored) Register(ctx context.Context, p *pair) error {
 
 func (s stored) Commit(ctx context.Context, p *pair) error {
 	verdict, err := s.Store.Commit(ctx, p.commitment)
+	if err == nil && verdict != ledger.Applied {
+		err = fmt.Errorf("a commit was kept as %v", verdict)
+	}
+	return err
+}
+
+func (s stored) CommitAndRegister(ctx context.Context, done, next *pair) error {
+	verdict, err := s.Store.CommitAndRegister(ctx, done.commitment, next.registration)
 	if err == nil && verdict != ledger.Applied {
 		err = fmt.Errorf("a commit was kept as %v", verdict)
 	}
@@ -266,6 +340,8 @@ which each write looks up before; it has no index of objects, no leases, charges
 At 1 caller it uses Update, else Batch with a delay of 200 us, both of which suit it better than
 its default of 10 ms. The journal is as a node opens it: WAL, synchronous=FULL, a checkpoint
 signed every 1,024 entries. Every turn begins with a fresh store; sizes are after Close.
+"In runs" a commit goes with the next register of its run, 20 effects a run, as the executor writes
+them; so it does in the raw log of that name.
 CPU time is that of this whole process, callers included, and of a server on this host.
 `
 
@@ -281,7 +357,9 @@ func (b *ledgerBench) benchEmbedded() (claims []claim, err error) {
 		raw := &side{name: "raw log", open: b.openRaw}
 		ours := &side{name: "journal", open: b.openEmbedded}
 		bolt := &side{name: "bbolt", open: func() (keeper, func() (int64, error), error) { return b.openBolt(c.callers > 1) }}
-		sides := []*side{raw, ours, bolt}
+		rawRuns := &side{name: "raw log, in runs", runs: true, open: b.openRaw}
+		oursRuns := &side{name: "journal, in runs", runs: true, open: b.openEmbedded}
+		sides := []*side{raw, ours, bolt, rawRuns, oursRuns}
 		if err := b.comparePairs(c.callers, all[:b.scaled(c.pairs)], sides); err != nil {
 			return nil, err
 		}

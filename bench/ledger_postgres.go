@@ -85,18 +85,34 @@ func (b *ledgerBench) openPlain(indexed bool) (keeper, func() (int64, error), er
 	return p, func() (int64, error) { return b.schemaSize(schema) }, nil
 }
 
-func (p *plainInserts) Register(_ context.Context, x *pair) error {
-	return p.insert(plainJob{key: x.idem[:], n: 0, run: x.registration.Run[:], body: x.registration.Body})
+func registerJob(x *pair) plainJob {
+	return plainJob{key: x.idem[:], n: 0, run: x.registration.Run[:], body: x.registration.Body}
 }
 
-func (p *plainInserts) Commit(_ context.Context, x *pair) error {
-	return p.insert(plainJob{key: x.idem[:], n: 1, run: x.registration.Run[:], body: x.commitment.Body, kept: x.kept})
+func commitJob(x *pair) plainJob {
+	return plainJob{key: x.idem[:], n: 1, run: x.registration.Run[:], body: x.commitment.Body, kept: x.kept}
 }
 
-func (p *plainInserts) insert(j plainJob) error {
-	j.err = make(chan error, 1)
-	p.jobs <- j
-	return <-j.err
+func (p *plainInserts) Register(_ context.Context, x *pair) error { return p.insert(registerJob(x)) }
+
+func (p *plainInserts) Commit(_ context.Context, x *pair) error { return p.insert(commitJob(x)) }
+
+func (p *plainInserts) CommitAndRegister(_ context.Context, done, next *pair) error {
+	return p.insert(commitJob(done), registerJob(next))
+}
+
+// insert queues rows one after the other and waits for all of them.
+func (p *plainInserts) insert(jobs ...plainJob) error {
+	answers := make(chan error, len(jobs))
+	for _, j := range jobs {
+		j.err = answers
+		p.jobs <- j
+	}
+	var err error
+	for range jobs {
+		err = errors.Join(err, <-answers)
+	}
+	return err
 }
 
 func (p *plainInserts) Close() error {
@@ -142,7 +158,7 @@ pgx.Batch of INSERTs, one transaction, of the same bytes into a table with a seq
 else; "indexed" has the key, number and run of each in columns, with the ledger's indexes on them.
 Neither looks anything up, charges a capability, sets a lease, finds objects by their hash or signs
 checkpoints, which the journal does. All write on one connection, two durable statements for a
-pair. Every turn begins with a fresh schema and a CHECKPOINT of the server, which is not timed.
+pair; "in runs" one for a commit and the next register of its run, 20 effects a run. Every turn begins with a fresh schema and a CHECKPOINT of the server, which is not timed.
 `
 
 // benchPostgres compares the PostgreSQL journal with plain inserts.
@@ -160,7 +176,9 @@ func (b *ledgerBench) benchPostgres() (claims []claim, err error) {
 		plain := &side{name: "plain inserts", open: func() (keeper, func() (int64, error), error) { return b.openPlain(false) }}
 		indexed := &side{name: "plain inserts, indexed", open: func() (keeper, func() (int64, error), error) { return b.openPlain(true) }}
 		ours := &side{name: "journal", open: b.openShared}
-		sides := []*side{plain, indexed, ours}
+		plainRuns := &side{name: "plain inserts, in runs", runs: true, open: plain.open}
+		oursRuns := &side{name: "journal, in runs", runs: true, open: b.openShared}
+		sides := []*side{plain, indexed, ours, plainRuns, oursRuns}
 		if err := b.comparePairs(c.callers, all[:b.scaled(c.pairs)], sides); err != nil {
 			return nil, err
 		}

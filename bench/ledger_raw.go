@@ -22,7 +22,7 @@ type rawLog struct {
 }
 
 type rawWrite struct {
-	parts [2][]byte
+	parts [][]byte
 	done  chan struct{}
 	err   error
 }
@@ -36,14 +36,20 @@ func (b *ledgerBench) openRaw() (keeper, func() (int64, error), error) {
 	return &rawLog{file: f, queue: make(chan *rawWrite, 512), turn: make(chan struct{}, 1)}, func() (int64, error) { return sizeOf(dir) }, err
 }
 
-func (l *rawLog) Register(_ context.Context, p *pair) error { return l.write(p.registration.Body, nil) }
+func (l *rawLog) Register(_ context.Context, p *pair) error { return l.write(p.registration.Body) }
 
-func (l *rawLog) Commit(_ context.Context, p *pair) error { return l.write(p.commitment.Body, p.kept) }
+func (l *rawLog) Commit(_ context.Context, p *pair) error {
+	return l.write(p.commitment.Body, p.kept)
+}
+
+func (l *rawLog) CommitAndRegister(_ context.Context, done, next *pair) error {
+	return l.write(done.commitment.Body, done.kept, next.registration.Body)
+}
 
 func (l *rawLog) Close() error { return l.file.Close() }
 
-func (l *rawLog) write(body, kept []byte) error {
-	w := &rawWrite{parts: [2][]byte{body, kept}, done: make(chan struct{})}
+func (l *rawLog) write(parts ...[]byte) error {
+	w := &rawWrite{parts: parts, done: make(chan struct{})}
 	l.queue <- w
 	for {
 		select {

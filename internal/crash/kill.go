@@ -287,8 +287,10 @@ func (p *part) plan(o *Order) plan {
 }
 
 // rare are the points that few effects pass.
-var rare = map[string]bool{"release": true, "replay": true, "mark": true, "reconcile": true, "journal resolve": true, "journal resolved": true,
-	"journal commit": true, "journal committed": true, "journal seal": true, "journal sealed": true}
+var rare = map[string]bool{
+	"release": true, "replay": true, "mark": true, "reconcile": true, "journal resolve": true, "journal resolved": true,
+	"journal commit": true, "journal committed": true, "journal seal": true, "journal sealed": true,
+}
 
 // retries chooses earlier runs to take up again: most of those that died, some
 // that were acknowledged, and one that misuses a key.
