@@ -279,7 +279,9 @@ func (r *run) deadline(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 // seal ends the run with a signed summary, or finds the seal of an earlier
-// attempt, with which this one must agree. Either way the last commit stands.
+// attempt, with which this one must agree. Either way the last commit stands. A seal
+// that goes with that commit need not look for another: nobody can have sealed over a
+// receipt that is not in the ledger yet.
 func (r *run) seal(ctx context.Context, out ir.Result) (cid.Hash, error) {
 	x := evidence.RunSeal{
 		RunRecord: r.recordID, ReceiptCount: uint64(len(r.effects)),
@@ -295,20 +297,27 @@ func (r *run) seal(ctx context.Context, out ir.Result) (cid.Hash, error) {
 		ids[i] = e.ReceiptID
 	}
 	x.ReceiptsRoot = merkle.Root(ids)
-	if stands, err := r.standingSeal(ctx, x); err != nil || !stands.IsZero() {
-		return stands, cmp.Or(r.flush(ctx), err)
-	}
+	end := x
 	raw, _, err := sig.Sign(&x, r.Key)
 	if err != nil {
 		return cid.Hash{}, cmp.Or(r.flush(ctx), err)
 	}
 	r.step("seal")
 	ctx = context.WithoutCancel(ctx) // the run has ended: an interrupt now would only hide how
-	return cid.Sum(raw), r.follow(ctx,
-		func() error { return r.Ledger.Seal(ctx, raw, r.recordID) },
+	id := cid.Sum(raw)
+	err = r.follow(ctx,
+		func() error {
+			stands, err := r.standingSeal(ctx, end)
+			if err != nil || !stands.IsZero() {
+				id = stands
+				return err
+			}
+			return r.Ledger.Seal(ctx, raw, r.recordID)
+		},
 		func(ctx context.Context, c ledger.Commitment) (ledger.Verdict, error) {
 			return r.Ledger.CommitAndSeal(ctx, c, raw, r.recordID)
 		})
+	return id, err
 }
 
 // standingSeal returns the CID of the run's last seal if this end agrees with it,

@@ -147,6 +147,7 @@ func readNode(ctx context.Context, q queryer, level uint8, index uint64) (h cid.
 
 // Newest implements ledger.Log.
 func (s *Store) Newest(ctx context.Context) (c ledger.Checkpoint, err error) {
+	s.signNow(ctx)
 	found := false
 	err = s.pool.read(ctx, func(conn *pgx.Conn) (err error) {
 		c, found, err = readNewest(ctx, conn)
@@ -161,6 +162,7 @@ func (s *Store) Newest(ctx context.Context) (c ledger.Checkpoint, err error) {
 // Checkpoints implements ledger.Log.
 func (s *Store) Checkpoints(ctx context.Context, from uint64) iter.Seq2[ledger.Checkpoint, error] {
 	return func(yield func(ledger.Checkpoint, error) bool) {
+		s.signNow(ctx)
 		for {
 			var page []ledger.Checkpoint
 			err := s.pool.read(ctx, func(conn *pgx.Conn) (err error) {

@@ -117,9 +117,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{readOnly: o.ReadOnly, pool: newPool(c, conn, o.MaxConns), locks: locks{c.schema}}
 	s.writer = newWriter(c, s.locks)
-	s.signing.by, s.signing.onFault = o.Signer, o.OnSignFault
-	if s.signing.onFault == nil {
-		s.signing.onFault = func(error) {}
+	if o.Signer != nil {
+		s.startSigning(o.Signer, o.OnSignFault)
 	}
 	return s, nil
 }
@@ -129,8 +128,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func (s *Store) Close() error {
 	s.writer.close()
 	var err error
-	if s.signing.by != nil && s.signing.pending.Load() > 0 {
-		err = s.Checkpoint(context.Background())
+	if s.signing.by != nil {
+		s.signing.stop()
+		<-s.signing.ended
+		if s.signing.pending.Load() > 0 {
+			err = s.Checkpoint(context.Background())
+		}
 	}
 	s.pool.close()
 	return err
@@ -155,7 +158,7 @@ func (s *Store) queue(ctx context.Context, first *operation) error {
 	}
 	for op := first; op != nil; op = op.next {
 		if op.err == nil && op.last.kind != 0 {
-			s.appended(ctx, op.last.kind == ledger.KindRunSeal || op.last.kind == ledger.KindRingState)
+			s.appended(op.last.kind == ledger.KindRunSeal || op.last.kind == ledger.KindRingState)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,38 +20,73 @@ import (
 // checkpoint, if nobody else did.
 const maxUncovered = 1024
 
+// signPause is for how long the store that has signed lets others become due, for one
+// signature over them all.
+const signPause = 10 * time.Millisecond
+
 // signing is what a store knows of the log's tree, whose integrator it is from
 // time to time: of all executors, one at a time signs, under an advisory lock.
 type signing struct {
-	by      tlog.Signer // nil: nobody signs
-	onFault func(error)
-	pending atomic.Int64 // entries appended since a checkpoint was last tried
-	begun   atomic.Int64 // covers that have begun
+	by      tlog.Signer   // nil: nobody signs
+	onFault func(error)   // may be nil
+	pending atomic.Int64  // entries appended since a checkpoint was last tried
+	due     atomic.Bool   // a checkpoint is due that has not begun
+	wake    chan struct{} // tells the goroutine that signs
+	stop    func()        // ends it
+	ended   chan struct{} // closed when it has
 
-	mu      sync.Mutex
-	head    logtree.Head // under a checkpoint that it signed or found
-	covered int64        // the last cover that was carried out, as begun counted it
+	mu   sync.Mutex
+	head logtree.Head // under a checkpoint that it signed or found
 }
 
-// appended counts what was appended, and signs where a checkpoint is due. An entry
-// is durable whatever becomes of its checkpoint; the next one covers it. So the
-// checkpoint waits for no sync: should a crash take it back, the entries are still
-// there, under the indexes that they had, and a later checkpoint goes on from them.
-func (s *Store) appended(ctx context.Context, due bool) {
+// appended counts what was appended, and has a checkpoint signed where one is due. An
+// entry is durable whatever becomes of its checkpoint; the next one covers it. So no
+// write waits for one, and it waits for no sync: should a crash take it back, the
+// entries are still there, under the indexes that they had, and a later checkpoint goes
+// on from them.
+func (s *Store) appended(due bool) {
 	if n := s.signing.pending.Add(1); s.signing.by == nil || !due && n < maxUncovered {
 		return
 	}
-	before := s.signing.begun.Load()
-	if due {
-		s.signing.mu.Lock()
-	} else if !s.signing.mu.TryLock() {
-		return
+	s.signing.due.Store(true)
+	select {
+	case s.signing.wake <- struct{}{}:
+	default: // it will see that one is due
 	}
+}
+
+// startSigning begins to sign what becomes due.
+func (s *Store) startSigning(by tlog.Signer, onFault func(error)) {
+	ctx, stop := context.WithCancel(context.Background())
+	s.signing.by, s.signing.onFault, s.signing.stop = by, onFault, stop
+	s.signing.wake, s.signing.ended = make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(s.signing.ended)
+		for pause := time.Duration(0); ; pause = signPause {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.signing.wake:
+				s.signNow(context.Background())
+			}
+		}
+	}()
+}
+
+// signNow signs a checkpoint that is due and has waited, and returns when none is on
+// its way: what this store has sealed is covered then.
+func (s *Store) signNow(ctx context.Context) {
+	s.signing.mu.Lock()
 	defer s.signing.mu.Unlock()
-	if s.signing.covered > before { // by who waited beside this one, and began later
+	if !s.signing.due.Swap(false) {
 		return
 	}
-	if err := s.cover(context.WithoutCancel(ctx), false); err != nil {
+	if err := s.cover(ctx, false); err != nil && s.signing.onFault != nil {
 		s.signing.onFault(err)
 	}
 }
@@ -73,7 +109,7 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 // its own, since all writers wait for it.
 func (s *Store) cover(ctx context.Context, durable bool) error {
 	s.signing.pending.Store(0)
-	this := s.signing.begun.Add(1)
+	s.signing.due.Store(false)
 	last, err := s.number(ctx)
 	if err != nil {
 		return err
@@ -84,7 +120,7 @@ func (s *Store) cover(ctx context.Context, durable bool) error {
 		return err
 	})
 	if err == nil {
-		s.signing.head, s.signing.covered = head, this
+		s.signing.head = head
 	}
 	return err
 }
