@@ -149,7 +149,7 @@ var confined = []confinement{
 	{"github.com/spf13/cobra", []string{"internal/cli"}, "commands live in one package"},
 	{"github.com/spf13/pflag", []string{"internal/cli"}, "cobra's flags"},
 	{"github.com/tetratelabs/wazero", []string{"runtime/runner/wasm"}, "one engine behind the runner port"},
-	{"zombiezen.com/go/sqlite", []string{"runtime/journal", "registry/index/sqlite", "registry/ociapi/catalog/sqlite"}, "one database behind the journal, one behind a registry's index"},
+	{"zombiezen.com/go/sqlite", []string{"runtime/journal", "registry/sqlitedb", "registry/index/sqlite", "registry/ociapi/catalog/sqlite"}, "one database behind the journal, one behind a registry's index"},
 	{"github.com/jackc/pgx/v5", []string{"runtime/journal/postgres", "registry/index/postgres", "registry/ociapi/catalog/postgres"}, "the other database behind the journal, and behind a registry of several replicas"},
 	{"oras.land/oras-go/v2", []string{"runtime/oci"}, "OCI registries behind the remote port"},
 	{"github.com/opencontainers", []string{"runtime/oci", "registry"}, "the structs of OCI"},

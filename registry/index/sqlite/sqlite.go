@@ -3,150 +3,58 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"path/filepath"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
-	"github.com/mythos-run/mythos/internal/atomicfile"
 	"github.com/mythos-run/mythos/registry/index"
+	"github.com/mythos-run/mythos/registry/sqlitedb"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
-	"github.com/mythos-run/mythos/runtime/libs/fault"
 )
 
-const (
-	applicationID = 0x4d595249 // "MYRI"
-	schemaVersion = 1
-	connections   = 8
-)
-
-const schema = `
+// format is that of index.db.
+var format = sqlitedb.Format{File: "index.db", ApplicationID: 0x4d595249 /* "MYRI" */, Version: 1, What: "an index of a registry", Schema: `
 CREATE TABLE version (name TEXT NOT NULL, version TEXT NOT NULL, manifest BLOB NOT NULL, package BLOB NOT NULL,
 	publishers TEXT NOT NULL, time INTEGER NOT NULL, PRIMARY KEY (name, version)) STRICT, WITHOUT ROWID;
 CREATE INDEX version_package ON version (package, manifest);
 CREATE TABLE attestation (subject BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (subject, id)) STRICT, WITHOUT ROWID;
-`
+`}
 
 // Index is an index.Index in a database.
-type Index struct {
-	pool *sqlitex.Pool
-	path string
-}
+type Index struct{ db *sqlitedb.DB }
 
 var _ index.Index = (*Index)(nil)
 
 // Open opens the index in a folder, and makes it if there is none.
 func Open(ctx context.Context, dir string) (*Index, error) {
-	path := filepath.Join(dir, "index.db")
-	if err := atomicfile.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault.New(index.ErrUnavailable, "%w", err).About(path)
-	}
-	pool, err := sqlitex.NewPool(path, sqlitex.PoolOptions{PoolSize: connections, PrepareConn: prepare})
+	db, err := sqlitedb.Open(ctx, dir, format)
 	if err != nil {
-		return nil, fault.New(index.ErrUnavailable, "%w", err).About(path)
+		return nil, err
 	}
-	x := &Index{pool, path}
-	if err := x.use(ctx, migrate); err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	return x, nil
-}
-
-// prepare makes what a connection writes durable.
-func prepare(conn *sqlite.Conn) error {
-	return cmp.Or(
-		sqlitex.ExecuteTransient(conn, "PRAGMA synchronous = FULL", nil),
-		sqlitex.ExecuteTransient(conn, "PRAGMA trusted_schema = OFF", nil))
-}
-
-func migrate(conn *sqlite.Conn) error {
-	if err := sqlitex.ExecuteTransient(conn, "PRAGMA journal_mode = WAL", nil); err != nil {
-		return err
-	}
-	return transaction(conn, func() error {
-		app, err := pragma(conn, "application_id")
-		if err != nil {
-			return err
-		}
-		version, err := pragma(conn, "user_version")
-		switch {
-		case err != nil, version == schemaVersion && app == applicationID:
-			return err
-		case version > schemaVersion && app == applicationID:
-			return errors.New("a newer mythos wrote this index")
-		case version != 0 || app != 0:
-			return errors.New("this database is not an index of a registry")
-		}
-		return sqlitex.ExecuteScript(conn, schema+fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, schemaVersion), nil)
-	})
-}
-
-func pragma(conn *sqlite.Conn, name string) (value int, err error) {
-	err = sqlitex.ExecuteTransient(conn, "PRAGMA "+name, &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
-		value = stmt.ColumnInt(0)
-		return nil
-	}})
-	return value, err
-}
-
-// transaction runs do in a transaction that holds the write lock from its
-// beginning.
-func transaction(conn *sqlite.Conn, do func() error) (err error) {
-	end, err := sqlitex.ImmediateTransaction(conn)
-	if err != nil {
-		return err
-	}
-	defer end(&err)
-	return do()
-}
-
-// use runs do with a connection.
-func (x *Index) use(ctx context.Context, do func(*sqlite.Conn) error) error {
-	conn, err := x.pool.Take(ctx)
-	if err == nil {
-		defer x.pool.Put(conn)
-		err = do(conn)
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		return fault.New(index.ErrUnavailable, "%w", err).About(x.path)
-	}
-	return nil
+	return &Index{db}, nil
 }
 
 // Close waits until nobody uses the index.
-func (x *Index) Close() error { return x.pool.Close() }
+func (x *Index) Close() error { return x.db.Close() }
 
 // Ping implements index.Index.
-func (x *Index) Ping(ctx context.Context) error {
-	return x.use(ctx, func(conn *sqlite.Conn) error {
-		_, err := pragma(conn, "user_version")
-		return err
-	})
-}
+func (x *Index) Ping(ctx context.Context) error { return x.db.Ping(ctx) }
 
 // Publish implements index.Index.
 func (x *Index) Publish(ctx context.Context, e index.Entry) (stands index.Entry, added bool, err error) {
-	err = x.use(ctx, func(conn *sqlite.Conn) error {
-		return transaction(conn, func() error {
-			found, err := entries(conn, "name = ? AND version = ?", e.Name, e.Version)
-			if err != nil {
-				return err
-			}
-			if len(found) > 0 {
-				stands, added = found[0], false
-				return nil
-			}
-			stands, added = e, true
-			return sqlitex.Execute(conn, "INSERT INTO version (name, version, manifest, package, publishers, time) VALUES (?, ?, ?, ?, ?, ?)",
-				&sqlitex.ExecOptions{Args: []any{e.Name, e.Version, e.Manifest[:], e.PackageID[:], index.EncodeAgents(e.Publishers), e.Time}})
-		})
+	err = x.db.Write(ctx, func(conn *sqlite.Conn) error {
+		found, err := entries(conn, "name = ? AND version = ?", e.Name, e.Version)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			stands, added = found[0], false
+			return nil
+		}
+		stands, added = e, true
+		return sqlitex.Execute(conn, "INSERT INTO version (name, version, manifest, package, publishers, time) VALUES (?, ?, ?, ?, ?, ?)",
+			&sqlitex.ExecOptions{Args: []any{e.Name, e.Version, e.Manifest[:], e.PackageID[:], index.EncodeAgents(e.Publishers), e.Time}})
 	})
 	return stands, added && err == nil, err
 }
@@ -170,7 +78,7 @@ func entries(conn *sqlite.Conn, where string, args ...any) (found []index.Entry,
 
 // Version implements index.Index.
 func (x *Index) Version(ctx context.Context, name, version string) (e index.Entry, ok bool, err error) {
-	err = x.use(ctx, func(conn *sqlite.Conn) error {
+	err = x.db.Use(ctx, func(conn *sqlite.Conn) error {
 		found, err := entries(conn, "name = ? AND version = ?", name, version)
 		if len(found) > 0 {
 			e, ok = found[0], true
@@ -182,7 +90,7 @@ func (x *Index) Version(ctx context.Context, name, version string) (e index.Entr
 
 // Versions implements index.Index.
 func (x *Index) Versions(ctx context.Context, name string) (found []index.Entry, err error) {
-	err = x.use(ctx, func(conn *sqlite.Conn) (err error) {
+	err = x.db.Use(ctx, func(conn *sqlite.Conn) (err error) {
 		found, err = entries(conn, "name = ?", name)
 		return err
 	})
@@ -196,7 +104,7 @@ func (x *Index) Package(ctx context.Context, id cid.Hash) ([]cid.Hash, error) {
 
 // Attest implements index.Index.
 func (x *Index) Attest(ctx context.Context, subject, attestation cid.Hash) error {
-	return x.use(ctx, func(conn *sqlite.Conn) error {
+	return x.db.Use(ctx, func(conn *sqlite.Conn) error {
 		return sqlitex.Execute(conn, "INSERT INTO attestation (subject, id) VALUES (?, ?) ON CONFLICT DO NOTHING",
 			&sqlitex.ExecOptions{Args: []any{subject[:], attestation[:]}})
 	})
@@ -209,7 +117,7 @@ func (x *Index) Attestations(ctx context.Context, subject, after cid.Hash, limit
 
 // hashes returns the hashes that a query finds.
 func (x *Index) hashes(ctx context.Context, query string, args ...any) (found []cid.Hash, err error) {
-	err = x.use(ctx, func(conn *sqlite.Conn) error {
+	err = x.db.Use(ctx, func(conn *sqlite.Conn) error {
 		return sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: func(stmt *sqlite.Stmt) error {
 			var h cid.Hash
 			stmt.ColumnBytes(0, h[:])

@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/mythos-run/mythos/registry/ociapi/catalog"
+	"github.com/mythos-run/mythos/registry/sqlitedb"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 )
 
@@ -26,7 +27,7 @@ func (c *Catalog) Blob(ctx context.Context, repository, digest string) (b catalo
 	if repository == "" {
 		query, args = "SELECT digest, cid, size FROM blob WHERE digest = ? LIMIT 1", []any{digest}
 	}
-	err = c.use(ctx, func(conn *sqlite.Conn) error {
+	err = c.db.Use(ctx, func(conn *sqlite.Conn) error {
 		return sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: func(stmt *sqlite.Stmt) error {
 			b, ok = readBlob(stmt), true
 			return nil
@@ -49,7 +50,7 @@ func (c *Catalog) UnlinkBlob(ctx context.Context, repository, digest string) (bo
 
 // Missing implements catalog.Catalog.
 func (c *Catalog) Missing(ctx context.Context, repository string, blobs, manifests []string) (missing string, err error) {
-	err = c.use(ctx, func(conn *sqlite.Conn) (err error) {
+	err = c.db.Use(ctx, func(conn *sqlite.Conn) (err error) {
 		if missing, err = absent(conn, "blob", repository, blobs); err == nil && missing == "" {
 			missing, err = absent(conn, "manifest", repository, manifests)
 		}
@@ -61,7 +62,7 @@ func (c *Catalog) Missing(ctx context.Context, repository string, blobs, manifes
 // absent returns the first digest that has no row, or "".
 func absent(conn *sqlite.Conn, table, repository string, digests []string) (string, error) {
 	for _, d := range digests {
-		n, err := number(conn, "SELECT count(*) FROM "+table+" WHERE repository = ? AND digest = ?", repository, d)
+		n, err := sqlitedb.Number(conn, "SELECT count(*) FROM "+table+" WHERE repository = ? AND digest = ?", repository, d)
 		if err != nil || n == 0 {
 			return d, err
 		}
@@ -71,7 +72,7 @@ func absent(conn *sqlite.Conn, table, repository string, digests []string) (stri
 
 // PutManifest implements catalog.Catalog.
 func (c *Catalog) PutManifest(ctx context.Context, repository string, m catalog.Manifest, tags []string) error {
-	return c.write(ctx, func(conn *sqlite.Conn) error {
+	return c.db.Write(ctx, func(conn *sqlite.Conn) error {
 		_, err := run(conn, `INSERT INTO manifest (repository, digest, cid, size, media_type, artifact_type, subject, annotations)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET cid = excluded.cid, size = excluded.size, media_type = excluded.media_type,
 			artifact_type = excluded.artifact_type, subject = excluded.subject, annotations = excluded.annotations`,
@@ -100,7 +101,7 @@ func (c *Catalog) Manifest(ctx context.Context, repository, reference string) (m
 	if !strings.Contains(reference, ":") {
 		query = manifestColumns + "JOIN tag t ON t.repository = m.repository AND t.digest = m.digest WHERE t.repository = ? AND t.tag = ?"
 	}
-	err = c.use(ctx, func(conn *sqlite.Conn) error {
+	err = c.db.Use(ctx, func(conn *sqlite.Conn) error {
 		return sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: []any{repository, reference}, ResultFunc: func(stmt *sqlite.Stmt) error {
 			m, ok = readManifest(stmt), true
 			return nil
@@ -111,7 +112,7 @@ func (c *Catalog) Manifest(ctx context.Context, repository, reference string) (m
 
 // DeleteManifest implements catalog.Catalog.
 func (c *Catalog) DeleteManifest(ctx context.Context, repository, digest string) (was bool, err error) {
-	err = c.write(ctx, func(conn *sqlite.Conn) (err error) {
+	err = c.db.Write(ctx, func(conn *sqlite.Conn) (err error) {
 		if _, err = run(conn, "DELETE FROM tag WHERE repository = ? AND digest = ?", repository, digest); err != nil {
 			return err
 		}
@@ -128,12 +129,12 @@ func (c *Catalog) DeleteTag(ctx context.Context, repository, tag string) (bool, 
 
 // Tags implements catalog.Catalog.
 func (c *Catalog) Tags(ctx context.Context, repository, after string, limit int) (tags []string, ok bool, err error) {
-	err = c.use(ctx, func(conn *sqlite.Conn) (err error) {
+	err = c.db.Use(ctx, func(conn *sqlite.Conn) (err error) {
 		tags, err = texts(conn, "SELECT tag FROM tag WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?", repository, after, limit)
 		if err != nil {
 			return err
 		}
-		n, err := number(conn, `SELECT EXISTS (SELECT 1 FROM manifest WHERE repository = ?1) OR EXISTS (SELECT 1 FROM blob WHERE repository = ?1)`, repository)
+		n, err := sqlitedb.Number(conn, `SELECT EXISTS (SELECT 1 FROM manifest WHERE repository = ?1) OR EXISTS (SELECT 1 FROM blob WHERE repository = ?1)`, repository)
 		ok = n != 0
 		return err
 	})
@@ -151,7 +152,7 @@ func (c *Catalog) Referrers(ctx context.Context, repository, subject, artifactTy
 			query, args = query+" AND m.artifact_type = ?", append(args, artifactType)
 		}
 		enough := false
-		err := c.use(ctx, func(conn *sqlite.Conn) error {
+		err := c.db.Use(ctx, func(conn *sqlite.Conn) error {
 			err := sqlitex.Execute(conn, query+" ORDER BY m.digest", &sqlitex.ExecOptions{Args: args, ResultFunc: func(stmt *sqlite.Stmt) error {
 				if !yield(readManifest(stmt), nil) {
 					enough = true
@@ -174,7 +175,7 @@ func (c *Catalog) Referrers(ctx context.Context, repository, subject, artifactTy
 func (c *Catalog) Objects(ctx context.Context) iter.Seq2[cid.Hash, error] {
 	return func(yield func(cid.Hash, error) bool) {
 		enough := false
-		err := c.use(ctx, func(conn *sqlite.Conn) error {
+		err := c.db.Use(ctx, func(conn *sqlite.Conn) error {
 			err := sqlitex.Execute(conn, "SELECT cid FROM blob UNION SELECT cid FROM manifest ORDER BY cid", &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
 				var id cid.Hash
 				stmt.ColumnBytes(0, id[:])

@@ -17,7 +17,7 @@ func (c *Catalog) StartUpload(ctx context.Context, repository, id string, now in
 
 // Upload implements catalog.Catalog.
 func (c *Catalog) Upload(ctx context.Context, repository, id string) (u catalog.Upload, ok bool, err error) {
-	err = c.use(ctx, func(conn *sqlite.Conn) (err error) {
+	err = c.db.Use(ctx, func(conn *sqlite.Conn) (err error) {
 		defer sqlitex.Save(conn)(&err) // both tables as they were at one time
 		u, ok, err = upload(conn, "id = ? AND repository = ?", id, repository)
 		return err
@@ -43,7 +43,7 @@ func upload(conn *sqlite.Conn, where string, args ...any) (u catalog.Upload, ok 
 
 // Extend implements catalog.Catalog.
 func (c *Catalog) Extend(ctx context.Context, id string, offset int64, p catalog.Part, now int64) (was bool, err error) {
-	err = c.write(ctx, func(conn *sqlite.Conn) (err error) {
+	err = c.db.Write(ctx, func(conn *sqlite.Conn) (err error) {
 		was, err = run(conn, "UPDATE upload SET size = size + ?, touched = ? WHERE id = ? AND size = ?", p.Size, now, id, offset)
 		if err != nil || !was {
 			return err
@@ -56,7 +56,7 @@ func (c *Catalog) Extend(ctx context.Context, id string, offset int64, p catalog
 
 // EndUpload implements catalog.Catalog.
 func (c *Catalog) EndUpload(ctx context.Context, id string) (u catalog.Upload, ok bool, err error) {
-	err = c.write(ctx, func(conn *sqlite.Conn) (err error) {
+	err = c.db.Write(ctx, func(conn *sqlite.Conn) (err error) {
 		if u, ok, err = upload(conn, "id = ?", id); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (c *Catalog) EndUpload(ctx context.Context, id string) (u catalog.Upload, o
 
 // Uploads implements catalog.Catalog.
 func (c *Catalog) Uploads(ctx context.Context, before int64) (ids []string, err error) {
-	err = c.use(ctx, func(conn *sqlite.Conn) (err error) {
+	err = c.db.Use(ctx, func(conn *sqlite.Conn) (err error) {
 		ids, err = texts(conn, "SELECT id FROM upload WHERE touched < ? ORDER BY id", before)
 		return err
 	})
