@@ -26,6 +26,8 @@ const (
 	ProbeWithoutNote
 	CheckedBeforeCharged
 	ReplayCharges
+	NextBeforeCommit
+	NextThoughSuperseded
 )
 
 // Config is what one search explores. All bounds are inclusive.
@@ -51,6 +53,9 @@ type Config struct {
 	Jumps, Reboots uint8
 	// Sandboxed: a module can be killed so that it had no outside effect.
 	Sandboxed bool
+	// Chain: a run's first effect is id 1, and its second is id 2, whose request is made
+	// from the response to the first.
+	Chain bool
 	// Probes: the executors perform them.
 	Probes bool
 	Broken Fault
@@ -116,6 +121,10 @@ func configs(short bool) []Config {
 			c.Class = every(Never, Idempotent)
 			c.IDs, c.MaxCalls, c.Operator, c.Offers = 2, 2, 0, 0
 		}),
+		with("a run of two effects", func(c *Config) {
+			c.Class = every(Idempotent, Never)
+			c.IDs, c.Chain, c.Operator, c.Offers = 2, true, 0, 0
+		}),
 	}
 	if short {
 		return list
@@ -142,6 +151,10 @@ func configs(short bool) []Config {
 		with("three executors, late commits", func(c *Config) {
 			c.Class = every(Idempotent)
 			c.Slots, c.Operator, c.Offers, c.Late = 3, 0, 0, 1
+		}),
+		with("a run of two effects, late commits", func(c *Config) {
+			c.Class = every(Pure, Idempotent)
+			c.IDs, c.Attempts, c.Chain, c.Operator, c.Offers, c.Late = 2, 2, true, 0, 0, 1
 		}),
 		with("two ids, late commits", func(c *Config) {
 			c.Class = every(Never, Pure)
@@ -182,5 +195,7 @@ func controls() []control {
 		{ProbeWithoutNote, "a probe without ending the lease first", "two calls of one executor, reconcile", ReconcileAtMostOnce},
 		{CheckedBeforeCharged, "what is left is checked before the transaction", "two ids, one capability", NeverOverspent},
 		{ReplayCharges, "a replay is charged", "two ids, one capability", ChargedOncePerRegister},
+		{NextBeforeCommit, "the next register goes before the commit it rests on", "a run of two effects", RestsOnWhatStood},
+		{NextThoughSuperseded, "the next register goes with a commit that is superseded", "a run of two effects", RestsOnWhatStood},
 	}
 }

@@ -50,13 +50,16 @@ const (
 	// ReplayEqualsReceipt: callers of an id see one receipt, unless an operator's
 	// resolution of a divergence set it aside.
 	ReplayEqualsReceipt
+	// RestsOnWhatStood: what a request was made of was the outcome of its id, and
+	// durable, when the request's register is.
+	RestsOnWhatStood
 	invariants
 )
 
 var invariantName = [invariants]string{
 	"AtMostOneInvocation", "ReconcileAtMostOnce", "DoubtIsVisible", "DivergentRefuses", "OrderIndependentDivergence", "BindingForEver",
 	"ChargedOncePerRegister", "NeverOverspent", "RegisterBeforeInvoke", "CommitFenced", "OwnersOutcomeCounts", "OutcomeMonotone",
-	"LeaseHonoured", "ClassNotLoosened", "NoAnswerWithoutDurableCommit", "AnswerStood", "ReplayEqualsReceipt",
+	"LeaseHonoured", "ClassNotLoosened", "NoAnswerWithoutDurableCommit", "AnswerStood", "ReplayEqualsReceipt", "RestsOnWhatStood",
 }
 
 func (i Invariant) String() string { return invariantName[i] }

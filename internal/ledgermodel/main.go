@@ -5,12 +5,12 @@
 //
 // It shares no code with the ledger: rules.go is written from the RFC alone, and
 // so is what surrounds it: executors that look up, register, invoke, sign, commit
-// and hand back, and crash between any two steps; leases that end at any moment,
-// heartbeats that are lost, a store whose clock is set and whose host starts
-// again; commits that arrive when their sender is gone; owners, operators and
-// strangers that resolve and commit what they like; modules that answer one thing
-// and then another. Executors' clocks do not occur, since nothing may depend on
-// them: a lease can end at any step.
+// and hand back, or go on to a run's next effect, and crash between any two steps;
+// leases that end at any moment, heartbeats that are lost, a store whose clock is
+// set and whose host starts again; commits that arrive when their sender is gone;
+// owners, operators and strangers that resolve and commit what they like; modules
+// that answer one thing and then another. Executors' clocks do not occur, since
+// nothing may depend on them: a lease can end at any step.
 //
 // Each configuration of config.go is searched breadth first until no state is
 // new; executors that can change places without a difference are not told apart.

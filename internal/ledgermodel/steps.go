@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Model makes the steps of a world and evaluates the invariants at them.
 type Model struct {
@@ -67,6 +70,9 @@ func (m *Model) pipeline(w *World, slot int, yield func(Step, *World)) {
 	switch s.At {
 	case idle:
 		for id := range uint8(m.IDs) {
+			if m.Chain && id > 0 {
+				continue // it follows the first
+			}
 			m.call(w, slot, id, 0, yield)
 			if w.Used.Conflicts < m.Conflicts && w.N[id] > 0 { // which request comes first is a name only
 				m.call(w, slot, id, 1, yield)
@@ -98,11 +104,14 @@ func (m *Model) pipeline(w *World, slot int, yield func(Step, *World)) {
 		yield(say("%v signs receipt and commit", a), &n)
 	case signed:
 		m.commit(w, slot, yield)
+		m.together(w, slot, yield)
 	case stored:
 		n := *w
-		n.Slot[slot] = Slot{}
+		n.Slot[slot] = m.after(s.ID, s.Commit)
 		m.hand(&n, s.ID, s.Commit)
 		yield(say("%v hands the answer back", a), &n)
+	case between:
+		m.call(w, slot, 1, s.Request, yield)
 	case unsent:
 		m.resolveOwn(w, slot, NotInvoked, yield)
 	case unsure:
@@ -141,7 +150,7 @@ func (m *Model) call(w *World, slot int, id, request uint8, yield func(Step, *Wo
 		if s.Registers == m.Attempts || m.MaxCalls != 0 && w.Charged >= m.MaxCalls {
 			return
 		}
-		if request != 0 {
+		if request != 0 && !m.Chain {
 			n.Used.Conflicts++
 		}
 		n.Slot[slot] = Slot{At: looked, ID: id, Request: request, Saw: s.Registers}
@@ -158,12 +167,14 @@ func (m *Model) call(w *World, slot int, id, request uint8, yield func(Step, *Wo
 			n.Charged++
 		}
 		m.hand(&n, id, answer)
+		n.Slot[slot] = m.after(id, answer)
 		yield(say("%v replays id %d", a, id+1), &n)
 	case Conflict:
 		if s.Marked {
 			return
 		}
 		n.Used.Conflicts++
+		n.Slot[slot] = Slot{}
 		m.append(&n, id, Entry{Kind: Mark, By: m.key(slot), Request: request, What: 1})
 		yield(say("%v is refused by a conflict on id %d and marks it", a, id+1), &n)
 	}
@@ -203,10 +214,59 @@ func (m *Model) register(w *World, slot int, yield func(Step, *World)) {
 		recorded := before.latest().class
 		m.hold(ClassNotLoosened, (recorded == Idempotent || recorded == Pure) && (class == Idempotent || class == Pure))
 	}
-	n.Lease[s.ID] = fresh
-	n.Charged++
-	n.Slot[slot] = Slot{At: registered, ID: s.ID, Request: s.Request, Register: before.Registers + 1}
+	m.begin(&n, slot, s.ID, e)
 	yield(say("the store appends register %d of id %d by %v", before.Registers+1, s.ID+1, a), &n)
+}
+
+// begin is what comes with a register.
+func (m *Model) begin(n *World, slot int, id uint8, e Entry) {
+	if m.Chain && id == 1 {
+		m.hold(RestsOnWhatStood, m.stood(n, 0, func(c Entry) bool { return c.Response == e.Request }))
+	}
+	n.Lease[id] = fresh
+	n.Charged++
+	n.Slot[slot] = Slot{At: registered, ID: id, Request: e.Request, Register: e.Attempt + 1}
+}
+
+// after is where an invocation stands that has an answer: a run goes on to its second
+// effect.
+func (m *Model) after(id uint8, answer Entry) Slot {
+	if m.Chain && id == 0 {
+		return Slot{At: between, Request: answer.Response}
+	}
+	return Slot{}
+}
+
+// together is step 5 in one write with step 2 of the run's next effect, which is not
+// looked up before: the register is appended if the commit stands.
+func (m *Model) together(w *World, slot int, yield func(Step, *World)) {
+	s, n, a := w.Slot[slot], *w, who(slot)
+	if !m.Chain || s.ID != 0 {
+		return
+	}
+	v := Applied
+	if m.Broken != NextBeforeCommit {
+		v = m.append(&n, 0, s.Commit)
+	}
+	switch {
+	case v == Diverged:
+		n.Slot[slot] = Slot{At: clashed}
+		yield(say("%v's commit is %v, and its next register is not written", a, v), &n)
+		return
+	case v != Applied && m.Broken != NextThoughSuperseded:
+		n.Slot[slot] = Slot{}
+		yield(say("%v's commit is %v, and its next register is not written", a, v), &n)
+		return
+	}
+	class, next := m.Class[slot][1], m.fold(&n, 1)
+	e := Entry{Kind: Register, By: m.key(slot), Request: s.Commit.Response, What: class}
+	if next.Decide(e.Request, m.live(&n, 1), class, m.Broken) != Proceed || m.append(&n, 1, e) != Applied {
+		n.Slot[slot] = m.after(0, s.Commit)
+		yield(say("the store has %v's commit under register %d with response %d and refuses the next register", a, s.Register, s.Response), &n)
+		return
+	}
+	m.begin(&n, slot, 1, e)
+	yield(say("the store has %v's commit under register %d with response %d: %v, and register 1 of id 2", a, s.Register, s.Response, v), &n)
 }
 
 // send delivers the request to the module: from here on it may have happened.
@@ -260,20 +320,23 @@ func (m *Model) commit(w *World, slot int, yield func(Step, *World)) {
 
 // hand gives an answer to a caller.
 func (m *Model) hand(w *World, id uint8, answer Entry) {
-	durable, stood := false, false
-	for i, e := range w.log(id) {
-		durable = durable || e == answer
-		if s := Fold(w.log(id)[:i+1], m.Probes, m.Broken); s.Phase == Committed && s.Stood == answer {
-			stood = true
-		}
-	}
-	m.hold(NoAnswerWithoutDurableCommit, durable)
-	m.hold(AnswerStood, stood)
+	m.hold(NoAnswerWithoutDurableCommit, slices.Contains(w.log(id), answer))
+	m.hold(AnswerStood, m.stood(w, id, func(c Entry) bool { return c == answer }))
 	if now := m.fold(w, id); now.aside > 0 && (now.Phase != Committed || now.Stood != answer) {
 		return // it was the outcome until an operator set it aside
 	}
 	m.hold(ReplayEqualsReceipt, w.Answer[id].Kind == 0 || w.Answer[id] == answer)
 	w.Answer[id] = answer
+}
+
+// stood says whether such a commit is or was the outcome of an id.
+func (m *Model) stood(w *World, id uint8, such func(Entry) bool) bool {
+	for i := range w.log(id) {
+		if s := Fold(w.log(id)[:i+1], m.Probes, m.Broken); s.Phase == Committed && such(s.Stood) {
+			return true
+		}
+	}
+	return false
 }
 
 // append offers an entry to the store, which holds it against the state.

@@ -24,10 +24,11 @@ const (
 	unsure               // it ended and nobody knows how
 	probed               // a probe told whether it happened
 	clashed              // its commit contradicted another: a mark is due
+	between              // of a run: it has the response to the first effect, and the second is next
 )
 
 var atWord = [...]string{
-	"idle", "looked up", "registered", "invoking", "answered", "receipt signed", "committed", "not sent", "unsure", "probed", "contradicted",
+	"idle", "looked up", "registered", "invoking", "answered", "receipt signed", "committed", "not sent", "unsure", "probed", "contradicted", "between two effects",
 }
 
 // Slot is one invocation at a time. A crash makes it idle; the caller retries.
