@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,14 +28,14 @@ const signPause = 10 * time.Millisecond
 type signing struct {
 	by      tlog.Signer   // nil: nobody signs
 	onFault func(error)   // may be nil
-	pending atomic.Int64  // entries appended since a checkpoint was last tried
+	pending atomic.Int64  // entries appended since a checkpoint was last tried, one more if that failed
 	due     atomic.Bool   // a checkpoint is due that has not begun
 	wake    chan struct{} // tells the goroutine that signs
 	stop    func()        // ends it
 	ended   chan struct{} // closed when it has
 
-	mu   sync.Mutex
-	head logtree.Head // under a checkpoint that it signed or found
+	turn chan struct{} // holds one token while somebody signs
+	head logtree.Head  // of who has the turn: under a checkpoint that it signed or found
 }
 
 // appended counts what was appended, and has a checkpoint signed where one is due. An
@@ -48,18 +47,38 @@ func (s *Store) appended(due bool) {
 	if n := s.signing.pending.Add(1); s.signing.by == nil || !due && n < maxUncovered {
 		return
 	}
-	s.signing.due.Store(true)
+	s.signing.ask()
+}
+
+// ask has the goroutine that signs do so.
+func (g *signing) ask() {
+	g.due.Store(true)
 	select {
-	case s.signing.wake <- struct{}{}:
+	case g.wake <- struct{}{}:
 	default: // it will see that one is due
 	}
 }
+
+// begin waits for the turn; end gives it back.
+func (g *signing) begin(ctx context.Context) error {
+	if ctx.Err() != nil { // select would choose at random
+		return context.Cause(ctx)
+	}
+	select {
+	case g.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (g *signing) end() { <-g.turn }
 
 // startSigning begins to sign what becomes due.
 func (s *Store) startSigning(by tlog.Signer, onFault func(error)) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.signing.by, s.signing.onFault, s.signing.stop = by, onFault, stop
-	s.signing.wake, s.signing.ended = make(chan struct{}, 1), make(chan struct{})
+	s.signing.wake, s.signing.turn, s.signing.ended = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(s.signing.ended)
 		for pause := time.Duration(0); ; pause = signPause {
@@ -79,14 +98,16 @@ func (s *Store) startSigning(by tlog.Signer, onFault func(error)) {
 }
 
 // signNow signs a checkpoint that is due and has waited, and returns when none is on
-// its way: what this store has sealed is covered then.
+// its way: what this store has sealed is covered then, unless ctx ended before.
 func (s *Store) signNow(ctx context.Context) {
-	s.signing.mu.Lock()
-	defer s.signing.mu.Unlock()
-	if !s.signing.due.Swap(false) {
+	if s.signing.by == nil || s.signing.begin(ctx) != nil {
 		return
 	}
-	if err := s.cover(ctx, false); err != nil && s.signing.onFault != nil {
+	defer s.signing.end()
+	if !s.signing.due.Load() {
+		return
+	}
+	if err := s.cover(ctx, false); err != nil && ctx.Err() == nil && s.signing.onFault != nil {
 		s.signing.onFault(err)
 	}
 }
@@ -99,17 +120,29 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 	case s.signing.by == nil:
 		return fault.New(rules.ErrUnavailable, "the ledger was opened without a key for checkpoints")
 	}
-	s.signing.mu.Lock()
-	defer s.signing.mu.Unlock()
+	if err := s.signing.begin(ctx); err != nil {
+		return err
+	}
+	defer s.signing.end()
 	return s.cover(ctx, true)
 }
 
 // cover numbers the entries and signs a checkpoint over those that have an index,
 // and waits until it is durable if it is told to. The numbering is a transaction of
-// its own, since all writers wait for it.
-func (s *Store) cover(ctx context.Context, durable bool) error {
+// its own, since all writers wait for it. After a fault the next checkpoint covers the
+// entries, that on closing at the latest; what was due when ctx ended still is.
+func (s *Store) cover(ctx context.Context, durable bool) (err error) {
 	s.signing.pending.Store(0)
-	s.signing.due.Store(false)
+	due := s.signing.due.Swap(false)
+	defer func() {
+		if err == nil {
+			return
+		}
+		s.signing.pending.Add(1)
+		if due && ctx.Err() != nil {
+			s.signing.ask()
+		}
+	}()
 	last, err := s.number(ctx)
 	if err != nil {
 		return err
