@@ -76,6 +76,7 @@ type pushView struct {
 	Bytes        int64      `json:"bytes"`       // of those
 	BytesThere   int64      `json:"bytes_there"` // that were there
 	Attestations int        `json:"attestations"`
+	OCIDigest    *cid.Hash  `json:"oci_digest"` // of the artifact; null but for an OCI registry
 	Publishers   []cid.Hash `json:"publishers"` // key ids that the index was told; empty after push
 }
 
@@ -92,10 +93,16 @@ func (o *pushOptions) push(ctx context.Context, list []string) error {
 		}
 		if !o.json {
 			o.note("%s %s: sent %d objects, %s; %s were there", p.Name, p.Version, p.Objects, byteSize(p.Bytes), byteSize(p.Skipped))
+			if !p.Artifact.IsZero() {
+				o.note("the digest of its OCI artifact is %s", p.Artifact)
+			}
 			return o.printf("%s\n", p.Manifest)
 		}
 		v := pushView{
-			"mythos.push/1", o.To, p.Manifest, p.PackageID, p.Name, p.Version, p.Objects, p.Bytes, p.Skipped, p.Attestations, []cid.Hash{},
+			"mythos.push/1", o.To, p.Manifest, p.PackageID, p.Name, p.Version, p.Objects, p.Bytes, p.Skipped, p.Attestations, nil, []cid.Hash{},
+		}
+		if !p.Artifact.IsZero() {
+			v.OCIDigest = &p.Artifact
 		}
 		if o.Publish {
 			v.Schema = "mythos.publish/1"

@@ -73,27 +73,27 @@ func speaksTLS(ctx context.Context, host string) bool {
 	return !errors.As(err, &plain)
 }
 
-// tagOCI names a package whose objects an OCI registry has. A tag that the URL names
-// is moved; that of a version stands for one package for ever.
-func (r *Remote) tagOCI(ctx context.Context, id cid.Hash, version string) error {
+// tagOCI names a package whose objects an OCI registry has, and returns the digest of
+// its artifact. A tag that the URL names is moved; that of a version stands for one
+// package for ever.
+func (r *Remote) tagOCI(ctx context.Context, id cid.Hash, version string) (cid.Hash, error) {
 	tag := r.tag
 	if tag == "" {
 		tag = oci.TagOf(version)
-		stands, _, err := r.oci.Resolve(ctx, tag)
+		stands, artifact, err := r.oci.Resolve(ctx, tag)
 		switch {
 		case err == nil && stands == id:
-			return nil
+			return artifact, nil
 		case err == nil:
-			return fault.New(remote.ErrTaken, "tag %s stands for manifest %s", tag, stands).About(r.Name)
+			return cid.Hash{}, fault.New(remote.ErrTaken, "tag %s stands for manifest %s", tag, stands).About(r.Name)
 		case !errors.Is(err, cas.ErrNotFound):
-			return err
+			return cid.Hash{}, err
 		}
 	}
 	if strings.HasPrefix(tag, "sha256:") {
-		return fault.New(oci.ErrReference, "a digest is given by the registry; name a tag, or none").About(r.Name)
+		return cid.Hash{}, fault.New(oci.ErrReference, "a digest is given by the registry; name a tag, or none").About(r.Name)
 	}
-	_, err := r.oci.Tag(ctx, r.get, id, tag)
-	return err
+	return r.oci.Tag(ctx, r.get, id, tag)
 }
 
 // get reads a verified object.

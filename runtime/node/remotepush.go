@@ -43,6 +43,7 @@ type PushOptions struct {
 type Pushed struct {
 	transfer.Progress
 	Manifest, PackageID cid.Hash
+	Artifact            cid.Hash // the digest of the OCI artifact; zero but for an OCI registry
 	Name, Version       string
 	Attestations        int           // that went with it
 	Publishers          []sig.AgentID // that were told to the index; nil without one
@@ -73,7 +74,7 @@ func (n *Node) Push(ctx context.Context, o PushOptions) (p *Pushed, err error) {
 	}
 	switch {
 	case to.oci != nil:
-		err = to.tagOCI(ctx, p.Manifest, p.Version)
+		p.Artifact, err = to.tagOCI(ctx, p.Manifest, p.Version)
 	case o.Publish:
 		err = to.Index.Publish(ctx, p.Manifest, p.Publishers)
 	}

@@ -70,14 +70,15 @@ type load struct {
 	stop    chan struct{}
 	workers sync.WaitGroup
 
-	mu    sync.Mutex
-	acked map[cid.Hash]ledger.Phase // by id
+	mu     sync.Mutex
+	acked  map[cid.Hash]ledger.Phase // by id
+	before map[cid.Hash]cid.Hash     // the id of the effect before, by id
 }
 
 var charged = ledger.Spend{CapID: cid.Sum([]byte("capability")), Max: 1 << 30}
 
 func startLoad(t *testing.T, stores []*postgres.Store, callers int) *load {
-	l := &load{t: t, acks: make(chan struct{}, 1024), stop: make(chan struct{}), acked: map[cid.Hash]ledger.Phase{}}
+	l := &load{t: t, acks: make(chan struct{}, 1024), stop: make(chan struct{}), acked: map[cid.Hash]ledger.Phase{}, before: map[cid.Hash]cid.Hash{}}
 	for i, s := range stores {
 		for c := range callers {
 			l.workers.Go(func() { l.work(s, fmt.Sprint(i, " ", c, " ")) })
@@ -86,33 +87,55 @@ func startLoad(t *testing.T, stores []*postgres.Store, callers int) *load {
 	return l
 }
 
+// work commits each effect with the register of the next, and some by themselves.
 func (l *load) work(s *postgres.Store, name string) {
-	for n := 0; ; n++ {
+	ctx := context.Background()
+	effect := func(n int) (*journaltest.Effect, cid.Hash, ledger.Registration) {
 		e := journaltest.NewEffect(l.t, fmt.Sprint(name, n), ledger.Pure)
 		raw, id := e.Register(ledger.State{}, "request")
-		err := s.Register(context.Background(), ledger.Registration{Body: raw, LeaseFor: 1e9, Spend: []ledger.Spend{charged}})
-		if err == nil {
-			l.note(e, ledger.Open)
-			if _, err = s.Commit(context.Background(), e.Commit(id, "request", name)); err == nil {
-				l.note(e, ledger.Committed)
+		return e, id, ledger.Registration{Body: raw, LeaseFor: 1e9, Spend: []ledger.Spend{charged}}
+	}
+	e, id, r := effect(0)
+	err := s.Register(ctx, r)
+	for n := 1; err == nil; n++ {
+		l.note(e, ledger.Open)
+		next, nextID, r := effect(n)
+		l.comesAfter(next, e)
+		v, c := ledger.Applied, e.Commit(id, "request", name)
+		if n%4 == 0 {
+			if v, err = s.Commit(ctx, c); err == nil {
+				err = s.Register(ctx, r)
 			}
+		} else {
+			v, err = s.CommitAndRegister(ctx, c, r)
+		}
+		if v != ledger.Applied {
+			l.t.Errorf("effect %s: verdict %d", e.Key, v)
 		}
 		if err != nil {
-			l.t.Errorf("effect %s: %v", e.Key, err)
-			return
+			break
 		}
+		l.note(e, ledger.Committed)
+		e, id = next, nextID
 		select {
 		case <-l.stop:
 			return
 		case l.acks <- struct{}{}:
 		}
 	}
+	l.t.Errorf("effect %s: %v", e.Key, err)
 }
 
 func (l *load) note(e *journaltest.Effect, p ledger.Phase) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.acked[e.Idem()] = p
+}
+
+func (l *load) comesAfter(next, e *journaltest.Effect) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before[next.Idem()] = e.Idem()
 }
 
 // wait lets n effects pass.
@@ -146,6 +169,11 @@ func (l *load) check(s *postgres.Store) {
 	for id, p := range l.acked {
 		if found[id] < p {
 			l.t.Errorf("id %s was acknowledged as %s and is %s", id, p, found[id])
+		}
+	}
+	for id := range found {
+		if e, ok := l.before[id]; ok && found[e] != ledger.Committed {
+			l.t.Errorf("id %s is there, and the one before it is %s", id, found[e])
 		}
 	}
 	// Each register that is there was charged once, and nothing else.

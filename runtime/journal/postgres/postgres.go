@@ -133,6 +133,7 @@ func (s *Store) Close() error {
 		<-s.signing.ended
 		if s.signing.pending.Load() > 0 {
 			err = s.Checkpoint(context.Background())
+			s.signing.pending.Store(0) // closing again has nothing to sign with
 		}
 	}
 	s.pool.close()

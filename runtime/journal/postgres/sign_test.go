@@ -17,14 +17,22 @@ type led struct {
 	sig.Key
 	asked chan struct{}
 	told  chan error
+	ctx   context.Context // of the test
 }
 
-func newLed() led { return led{journaltest.Owner, make(chan struct{}, 8), make(chan error, 8)} }
+func newLed(t *testing.T) led {
+	return led{journaltest.Owner, make(chan struct{}, 8), make(chan error, 8), t.Context()}
+}
 
 func (k led) SignText(text []byte) ([64]byte, error) {
 	k.asked <- struct{}{}
-	if err := <-k.told; err != nil {
-		return [64]byte{}, err
+	select {
+	case err := <-k.told:
+		if err != nil {
+			return [64]byte{}, err
+		}
+	case <-k.ctx.Done():
+		return [64]byte{}, k.ctx.Err()
 	}
 	return k.Key.SignText(text)
 }
@@ -32,7 +40,7 @@ func (k led) SignText(text []byte) ([64]byte, error) {
 // TestReaderGivesUp: one that waits for a checkpoint waits no longer than it wants to,
 // and the checkpoint is signed all the same.
 func TestReaderGivesUp(t *testing.T) {
-	o, key := fresh(t), newLed()
+	o, key := fresh(t), newLed(t)
 	reader := open(t, o)
 	o.Signer, o.OnSignFault = key, func(err error) { t.Error(err) }
 	s := open(t, o)
@@ -95,9 +103,10 @@ func TestReaderCancelled(t *testing.T) {
 	}
 }
 
-// TestCloseAfterSignFault: what a fault left under no checkpoint gets one on closing.
+// TestCloseAfterSignFault: what a fault left under no checkpoint gets one on closing, or
+// the caller is told.
 func TestCloseAfterSignFault(t *testing.T) {
-	o, key := fresh(t), newLed()
+	o, key := fresh(t), newLed(t)
 	faults := make(chan error, 1)
 	o.Signer, o.OnSignFault = key, func(err error) { faults <- err }
 	s := open(t, o)
@@ -113,5 +122,19 @@ func TestCloseAfterSignFault(t *testing.T) {
 	o.Signer = nil
 	if got := checkpoints(t, open(t, o)); !slices.Equal(got, []uint64{1}) {
 		t.Errorf("checkpoints of sizes %d, want one over 1 entry", got)
+	}
+
+	o.Signer = key
+	s = open(t, o)
+	if err := register(t, s, "more"); err != nil {
+		t.Fatal(err)
+	}
+	noKey := errors.New("no key")
+	key.told <- noKey
+	if err := s.Close(); !errors.Is(err, noKey) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("closing again: %v", err)
 	}
 }
