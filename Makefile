@@ -52,8 +52,9 @@ model: ## every state of the ledger's model, its mutants, and its traces through
 
 CRASHES ?= 100
 RETRIES ?= 10000
-crash: ## kill executors CRASHES times on each journal, cut power, fail calls; RECORD=bench/crash.md keeps what it shows
-	@scripts/crash.sh "$(CRASHES)" "$(RETRIES)" $(if $(findstring command,$(origin RECORD)),"$(RECORD)")
+LANES ?= 1
+crash: ## kill executors CRASHES times on each journal, LANES at once, cut power, fail calls; RECORD=bench/crash.md keeps what it shows
+	@scripts/crash.sh "$(CRASHES)" "$(RETRIES)" "$(if $(findstring command,$(origin RECORD)),$(RECORD))" "$(LANES)"
 
 CHAINS ?= 1000000
 fuzz-caps: ## two evaluators of capability chains on CHAINS mutants, recorded in bench/fuzz-caps.md

@@ -1,24 +1,26 @@
 #!/usr/bin/env bash
 # Kills executors and looks at what is left:
 #
-#   crash.sh [CRASHES [RETRIES [RECORD]]]
+#   crash.sh [CRASHES [RETRIES [RECORD [LANES]]]]
 #
 # kills an executor CRASHES times on each journal (100 unless told otherwise), cuts
 # the power and fails system calls of the embedded one, retries one key RETRIES
 # times from 8 processes (10000), and performs the negative controls, each of which
 # must be found. It ends with one line of JSON for each journal and fails if
-# anything is wrong. RECORD, a Markdown file, gets what was shown. MYTHOS_CRASH_SEED
-# chooses what is left to chance.
+# anything is wrong. RECORD, a Markdown file, gets what was shown. LANES campaigns (1)
+# share the crashes of a journal at the same time, each with a world and a server of its
+# own. MYTHOS_CRASH_SEED chooses what is left to chance.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 crashes=${1:-100}
 retries=${2:-10000}
 record=${3:-}
+lanes=${4:-1}
 seed=${MYTHOS_CRASH_SEED:-1}
-[ $# -le 3 ] || die "usage: crash.sh [CRASHES [RETRIES [RECORD]]]"
-for n in "$crashes" "$retries" "$seed"; do
+[ $# -le 4 ] || die "usage: crash.sh [CRASHES [RETRIES [RECORD [LANES]]]]"
+for n in "$crashes" "$retries" "$lanes" "$seed"; do
 	case $n in
-	'' | *[!0-9]*) die "usage: crash.sh [CRASHES [RETRIES [RECORD]]]: \"$n\" is no number" ;;
+	'' | *[!0-9]*) die "usage: crash.sh [CRASHES [RETRIES [RECORD [LANES]]]]: \"$n\" is no number" ;;
 	esac
 done
 
@@ -28,7 +30,7 @@ scratch
 go_pure build -trimpath -o "$SCRATCH/crash" ./internal/crash
 go_pure build -trimpath -ldflags='-s -w' -o "$SCRATCH/tool" ./internal/crash/tool
 
-run=("$SCRATCH/crash" -crashes "$crashes" -retries "$retries" -seed "$seed" -tool "$SCRATCH/tool" -postgres "$ROOT/scripts/postgres.sh")
+run=("$SCRATCH/crash" -crashes "$crashes" -retries "$retries" -lanes "$lanes" -seed "$seed" -tool "$SCRATCH/tool" -postgres "$ROOT/scripts/postgres.sh")
 status=0
 "${run[@]}" | tee "$SCRATCH/out" || status=$?
 if [ -n "$record" ]; then
@@ -36,7 +38,7 @@ if [ -n "$record" ]; then
 	{
 		say "# Crash record"
 		say
-		say "\`scripts/crash.sh $crashes $retries\` with seed $seed on $(date -u +%Y-%m-%d), $(go env GOVERSION) $(go env GOOS)/$(go env GOARCH), $(nproc) processors ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r), $(strace -V | head -n 1); it ended with status $status after $SECONDS s."
+		say "\`scripts/crash.sh $crashes $retries\` in $lanes lanes with seed $seed on $(date -u +%Y-%m-%d), $(go env GOVERSION) $(go env GOOS)/$(go env GOARCH), $(nproc) processors ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r), $(strace -V | head -n 1); it ended with status $status after $SECONDS s."
 		say
 		say '```'
 		cat "$SCRATCH/out"

@@ -20,6 +20,7 @@ import (
 // harness performs the sections that are asked for.
 type harness struct {
 	crashes, retries int
+	lanes            int // campaigns of one journal at the same time
 	seed             uint64
 	tool, script     string
 	dir              string
@@ -59,6 +60,7 @@ func runHarness(ctx context.Context, args []string) int {
 	}
 	flags := flag.NewFlagSet("crash", flag.ContinueOnError)
 	flags.IntVar(&h.crashes, "crashes", 100, "crashes for each journal")
+	flags.IntVar(&h.lanes, "lanes", 1, "how many campaigns share the crashes of a journal at the same time")
 	flags.IntVar(&h.retries, "retries", 10000, "concurrent retries of one key")
 	flags.Uint64Var(&h.seed, "seed", 1, "of everything that is chosen at random")
 	flags.StringVar(&h.tool, "tool", "", "the native tool's executable; required")
@@ -67,8 +69,8 @@ func runHarness(ctx context.Context, args []string) int {
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if h.tool == "" || flags.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "crash: give -tool, and nothing that is no flag")
+	if h.tool == "" || h.lanes < 1 || flags.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "crash: give -tool, lanes, and nothing that is no flag")
 		return 2
 	}
 	if err := h.perform(ctx, strings.Split(*only, ",")); err != nil {
@@ -169,32 +171,4 @@ func (h *harness) campaign(w *World, journal string, p place, crashes int) *camp
 		world: w, counter: h.counter, place: p, journal: journal, crashes: crashes, tag: fmt.Sprint("c", h.worlds),
 		random: rand.New(rand.NewPCG(h.seed, uint64(h.worlds))), log: h.out,
 	}
-}
-
-// killAll is the campaign on each journal.
-func (h *harness) killAll(ctx context.Context) error {
-	var errs []error
-	w, err := h.world(ctx, true, false)
-	if err != nil {
-		return err
-	}
-	places := h.places(w)
-	for _, journal := range []string{"embedded", "postgres"} {
-		if places[journal] == nil {
-			errs = append(errs, fmt.Errorf("no %s journal to kill", journal))
-			continue
-		}
-		c := h.campaign(w, journal, places[journal], h.crashes)
-		if journal == "embedded" {
-			c.strace = h.strace
-		}
-		err := errors.Join(c.run(ctx), c.verdict())
-		h.reports = append(h.reports, c.report)
-		h.say("%s: %s", journal, c.deaths())
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", journal, err))
-			h.say("FAILED: %v", err)
-		}
-	}
-	return errors.Join(errs...)
 }
