@@ -215,11 +215,13 @@ func (r *Runner) run(ctx, inner context.Context, c *runner.Call) (runner.Result,
 		return res, err
 	}
 	res.Engine, res.SandboxLevel = "oci-image "+on.Engine(), on.Level
-	return r.desk.Run(ctx, process.Task{
-		Call: c, Result: res,
-		Start: func(ctx context.Context, s sandbox.Spec) (*sandbox.Process, error) { return r.start(ctx, s, e, at, on) },
-		Hold:  func() { r.images.hold(e) },
-		Gone:  func() { r.images.release(e) },
+	return again(func() (runner.Result, error) {
+		return r.desk.Run(ctx, process.Task{
+			Call: c, Result: res,
+			Start: func(ctx context.Context, s sandbox.Spec) (*sandbox.Process, error) { return r.start(ctx, s, e, at, on) },
+			Hold:  func() { r.images.hold(e) },
+			Gone:  func() { r.images.release(e) },
+		})
 	})
 }
 

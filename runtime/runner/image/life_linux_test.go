@@ -204,7 +204,7 @@ func TestNothingStays(t *testing.T) {
 		cache := filepath.Join(dir, "cache")
 		img := withProgram(t, "guest")
 		round := func(n int) {
-			r, err := New(options(t, on.Path, func(o *Options) { o.CacheDir, o.Proxy, o.Grace = cache, parrot{}, 200*time.Millisecond }))
+			r, err := New(options(t, on.Path, func(o *Options) { o.CacheDir, o.Proxy, o.Grace = cache, parrot{}, 2*time.Second }))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +256,7 @@ func oneOf(t *testing.T, r *Runner, img *built, i int, dir string) {
 		c, want = do("claim"), runner.ResponseTooLarge
 	case 3:
 		c, want = do("loop"), runner.TimedOut
-		c.Module.Limits.Timeout = 100 * time.Millisecond
+		c.Module.Limits.Timeout = 2 * time.Second
 	case 4:
 		c = do("daemon")
 	case 5:

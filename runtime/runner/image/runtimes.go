@@ -32,6 +32,7 @@ type tool struct {
 	pids        int    // what it takes itself, of the cgroup
 	failed      int    // its status when it could not start a container
 	failure     string // what such an error begins with
+	unborn      string // what it has in it if its first process ended before it had read what to do
 	flags       []string
 }
 
@@ -48,6 +49,7 @@ func tools() []tool {
 		},
 		{
 			name: "runc", inside: 0, memory: 48 << 20, pids: 48, failed: 1, failure: "runc run failed: ",
+			unborn: "waiting for init preliminary setup: ",
 		},
 	}
 }
@@ -323,6 +325,19 @@ func (r *Runtime) launch(ctx context.Context, host *sandbox.Host, b *box, root s
 	return p, nil
 }
 
+// errUnborn is in the error of a container of which nothing has run. runc loses its first
+// process now and then, once in some thousand starts, and the next one works.
+var errUnborn = errors.New("its first process ended before it had read what to do")
+
+// again runs a call once more if its container was unborn.
+func again(run func() (runner.Result, error)) (runner.Result, error) {
+	res, err := run()
+	if errors.Is(err, errUnborn) {
+		return run()
+	}
+	return res, err
+}
+
 // ended reads a runtime's end as the module's. A runtime reports a module that a
 // signal ended as 128 and the signal; a module that exits with such a status
 // cannot be told from it.
@@ -333,6 +348,9 @@ func (t *tool) ended(e sandbox.Exit, log io.ReaderAt) sandbox.Exit {
 	if e.Code == t.failed {
 		if why := t.why(io.NewSectionReader(log, 0, 256<<10)); why != "" {
 			e.Setup = fault.New(sandbox.ErrSetup, "%s: %s", t.name, why)
+			if t.unborn != "" && strings.Contains(why, t.unborn) {
+				e.Setup = fmt.Errorf("%w (%w)", e.Setup, errUnborn)
+			}
 			return e
 		}
 	}
@@ -342,19 +360,28 @@ func (t *tool) ended(e sandbox.Exit, log io.ReaderAt) sandbox.Exit {
 	return e
 }
 
-// why returns the error with which a runtime gave up, if its log has one.
+// why returns the error with which a runtime gave up, if its log has one, and what
+// its log has beside it: runc's first process reports its end in a line of its own.
 func (t *tool) why(log io.Reader) string {
-	why := ""
+	why, beside := "", ""
 	for d := json.NewDecoder(log); ; {
 		var line struct {
 			Level string `json:"level"`
 			Msg   string `json:"msg"`
 		}
 		if d.Decode(&line) != nil {
-			return why
+			break
 		}
-		if (line.Level == "error" || line.Level == "fatal") && strings.HasPrefix(line.Msg, t.failure) {
+		switch {
+		case line.Level != "error" && line.Level != "fatal":
+		case strings.HasPrefix(line.Msg, t.failure):
 			why = fmt.Sprintf("%.500s", line.Msg)
+		default:
+			beside = fmt.Sprintf(": %.200s", line.Msg)
 		}
 	}
+	if why == "" {
+		return ""
+	}
+	return why + beside
 }

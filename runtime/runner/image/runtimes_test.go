@@ -1,8 +1,10 @@
 package image
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +51,37 @@ func TestWhy(t *testing.T) {
 		if (got.Setup != nil) != c.setup || got.Code != c.wantCode || got.Signal != c.wantSignal {
 			t.Errorf("%s, status %d, log %s: %+v", c.name, c.code, c.log, got)
 		}
+	}
+}
+
+// TestAgain: a container whose first process was lost is started once more, and no
+// other one is; the error says all that the runtime's log has.
+func TestAgain(t *testing.T) {
+	runc := tools()[slices.IndexFunc(tools(), func(x tool) bool { return x.name == "runc" })]
+	lost := `{"level":"fatal","msg":"nsexec[7]: could not ensure we are a cloned binary: Cannot allocate memory"}` + "\n" +
+		`{"level":"error","msg":"runc run failed: unable to start container process: waiting for init preliminary setup: read init-p: connection reset by peer"}`
+	for log, starts := range map[string]int{
+		lost: 2,
+		`{"level":"error","msg":"runc run failed: unable to start container process: exec: \"/tool\": no such file"}`: 1,
+	} {
+		n := 0
+		_, err := again(func() (runner.Result, error) {
+			n++
+			return runner.Result{}, fmt.Errorf("start of module: %w", runc.ended(sandbox.Exit{Code: 1}, strings.NewReader(log)).Setup)
+		})
+		if n != starts || fault.CodeOf(err) != sandbox.ErrSetup || strings.Contains(log, "nsexec") != strings.Contains(err.Error(), "Cannot allocate") {
+			t.Errorf("%s: %d starts, want %d; %v", log, n, starts, err)
+		}
+	}
+	n := 0
+	if _, err := again(func() (runner.Result, error) {
+		n++
+		if n == 2 {
+			return runner.Result{Outcome: runner.Answered}, nil
+		}
+		return runner.Result{}, runc.ended(sandbox.Exit{Code: 1}, strings.NewReader(lost)).Setup
+	}); err != nil || n != 2 {
+		t.Errorf("%d starts, %v", n, err)
 	}
 }
 
