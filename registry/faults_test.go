@@ -226,7 +226,7 @@ func TestSlowClients(t *testing.T) {
 	defer x.Close()
 	s := registry.New(registry.Options{
 		Objects: r, Index: x, Clock: time.Now, Access: &registry.Access{Open: true},
-		MaxRequests: 1, Patience: 50 * time.Millisecond,
+		MaxRequests: 1, Patience: 300 * time.Millisecond,
 	})
 	l, err := registry.Listen(t.Context(), "127.0.0.1:0", true)
 	if err != nil {

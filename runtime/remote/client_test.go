@@ -20,7 +20,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/remote/registry"
 )
 
-const short = 50 * time.Millisecond
+const short = 300 * time.Millisecond
 
 // impatient asks the registry at a URL with little patience.
 func impatient(t *testing.T, address string) *registry.Remote {
@@ -37,7 +37,7 @@ func impatient(t *testing.T, address string) *registry.Remote {
 // gaveUp checks the error of a remote that was silent.
 func gaveUp(t *testing.T, err error) {
 	t.Helper()
-	if !errors.Is(err, cas.ErrUnavailable) || !strings.Contains(err.Error(), "nothing came for 50ms") {
+	if !errors.Is(err, cas.ErrUnavailable) || !strings.Contains(err.Error(), "nothing came for "+short.String()) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -141,7 +141,7 @@ func TestHTTPDeadline(t *testing.T) {
 	t.Cleanup(s.Close)
 	request := (&abi.HTTPRequest{Method: "GET", Url: s.URL}).AppendCAN(nil)
 	m := httpGuest(request)
-	m.Limits.Timeout = 100 * time.Millisecond
+	m.Limits.Timeout = time.Second
 	res := call(t, open(t, Options{}), m, all())
 	if res.Outcome != runner.TimedOut || len(made(t, res)) != 1 {
 		t.Errorf("%v (%s) by %q", res.Outcome, res.Detail, made(t, res))
