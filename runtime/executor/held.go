@@ -77,12 +77,13 @@ func (r *run) follow(ctx context.Context, alone func() error, together func(cont
 		}
 		return alone()
 	}
-	verdict, err := together(context.WithoutCancel(ctx), h.commit)
-	h.stop()
-	if verdict == 0 {
-		return r.flushed(ctx, h, 0, err)
+	var err error
+	if h.verdict, err = together(context.WithoutCancel(ctx), h.commit); h.verdict == 0 {
+		h.write(context.WithoutCancel(ctx), r.Ledger) // it may have failed for what comes next alone
+	} else {
+		h.stop()
 	}
-	if lost := r.flushed(ctx, h, verdict, nil); lost != nil {
+	if lost := r.flushed(ctx, h, h.verdict, h.err); lost != nil {
 		return lost
 	}
 	return err
@@ -97,7 +98,7 @@ func (r *run) flushed(ctx context.Context, h *held, verdict ledger.Verdict, err 
 	case err == nil:
 		return nil
 	case errors.Is(err, errSuperseded):
-		err = aboutEffect(h.call, fault.New(ledger.ErrSuperseded, "another register took the effect over while its module ran; the same request goes on with the outcome that stands"))
+		err = aboutEffect(h.call, fault.New(ledger.ErrSuperseded, "its commit does not stand: another register or a resolution came first; the same request says what stands"))
 	case !errors.Is(err, ledger.ErrDivergent):
 		err = r.release(ctx, h.call, h.reg, err)
 	}

@@ -242,6 +242,29 @@ func TestRefusedAfterHeld(t *testing.T) {
 	b.wantLog("run_record register commit refusal run_record register commit")
 }
 
+// stuck is a ledger that writes nothing of a commit and what comes next together.
+type stuck struct{ ledger.Store }
+
+func (stuck) CommitAndRegister(context.Context, ledger.Commitment, ledger.Registration) (ledger.Verdict, error) {
+	return 0, journal.ErrUnavailable
+}
+
+// TestCommitWithoutNext: what keeps the next register from being written, such as a
+// lock that somebody holds, takes no answer that is in hand with it.
+func TestCommitWithoutNext(t *testing.T) {
+	b := newBench(t)
+	b.hold = time.Hour
+	pkg := b.load(packtest.Spec{IR: echoIR(2), Modules: []packtest.Module{{Retry: "never"}}})
+	b.config.Ledger = stuck{b.ledger}
+	_, err := b.run(pkg, "r", b.grant(pkg, nil))
+	wantCode(t, err, journal.ErrUnavailable)
+	b.wantCalls(1)
+	b.wantLog("run_record register commit")
+	b.config.Ledger = b.ledger
+	b.mustRun(pkg, "r")
+	b.wantCalls(2)
+}
+
 // telling is a ledger that tells of the first commit that is written by itself.
 type telling struct {
 	ledger.Store

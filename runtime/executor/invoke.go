@@ -122,7 +122,9 @@ func failed(res runner.Result, status uint16, code fault.Code) *answer {
 // long after its register was written, as by a process that was stopped: once the
 // lease has ended, others may have asked a probe what became of it.
 func (r *run) mine(ctx context.Context, c *call, a *register) error {
-	if time.Since(a.since) < micros(uint64(c.lease()))/2 {
+	// The monotonic clock may have stood still with the machine, the other one be set.
+	elapsed := max(time.Since(a.since), time.Now().Round(0).Sub(a.since.Round(0)))
+	if elapsed < micros(uint64(c.lease()))/2 {
 		return nil
 	}
 	if err := r.Ledger.Extend(ctx, c.idem, a.id, c.lease()); err != nil {

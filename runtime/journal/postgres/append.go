@@ -78,7 +78,23 @@ func (w *writer) exec(args []any) (out outcome, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
 	defer cancel()
 	err = w.conn.QueryRow(ctx, selectAppend, args...).Scan(&out.clock, &out.seqs, &out.barred)
-	return out, lostIf(w.conn, err)
+	return out, lostIf(w.conn, replicated(w.conn, err))
+}
+
+// selectConfirm writes a message to the server's log that no table has. The commit of
+// that waits for the disk and the standbys, and so for all that was written before it.
+const selectConfirm = "SELECT current_setting('fsync'), current_setting('synchronous_commit') FROM pg_logical_emit_message(true, 'mythos', '')"
+
+// confirm makes durable what this connection's server was seen to have. An entry whose
+// statement lost its connection is there before the standbys have it: when a
+// wait for them is broken off, the transaction is committed all the same.
+func (w *writer) confirm(ctx context.Context) error {
+	var sync, commit string
+	err := w.conn.QueryRow(ctx, selectConfirm).Scan(&sync, &commit)
+	if err := replicated(w.conn, err); err != nil {
+		return err
+	}
+	return durable(sync, commit)
 }
 
 // columns are the statement's parameters, an array each.
@@ -210,11 +226,16 @@ func newMemory() memory {
 	return memory{map[cid.Hash]history{}, map[cid.Hash]bool{}, map[cid.Hash]bool{}}
 }
 
+// acknowledged notes what a server must still have when the next connection is made.
+func (w *writer) acknowledged(seq int64, mark int32) {
+	if seq > w.lastSeq {
+		w.lastSeq, w.lastMark = seq, mark
+	}
+}
+
 // remember notes an entry that is durable.
 func (w *writer) remember(p planned, seq, clock int64) {
-	if seq > w.lastSeq {
-		w.lastSeq, w.lastMark = seq, p.op.mark
-	}
+	w.acknowledged(seq, p.op.mark)
 	m := &w.known
 	for _, k := range p.beside {
 		if len(m.items) >= maxItems {

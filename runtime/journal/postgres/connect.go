@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/url"
 	"os"
@@ -114,7 +115,7 @@ func (c *connector) config() (*pgx.ConnConfig, error) {
 		config.ConnectTimeout = connectTimeout
 	}
 	config.MaxProtocolMessageBodyLen = maxMessage
-	config.ValidateConnect = checkServer
+	config.ValidateConnect, config.OnNotice = checkServer, onNotice
 	for name, value := range map[string]string{
 		"search_path":                   c.schema + ", pg_temp",
 		"default_transaction_isolation": "read committed",
@@ -124,6 +125,9 @@ func (c *connector) config() (*pgx.ConnConfig, error) {
 		"enable_hashjoin":  "off",
 		"enable_mergejoin": "off",
 		"jit":              "off",
+		// A statement has statementTimeout, and no other bound.
+		"statement_timeout": "0",
+		"lock_timeout":      "0",
 	} {
 		config.RuntimeParams[name] = value
 	}
@@ -164,10 +168,36 @@ func checkServer(ctx context.Context, conn *pgconn.PgConn) error {
 		return fault.New(ErrNotPrimary, "the server is a standby; a ledger is kept and read on the primary alone")
 	case old != "f":
 		return fault.New(rules.ErrUnavailable, "PostgreSQL %s is older than 14", version)
-	case sync != "on" || commit != "on" && commit != "remote_apply":
+	}
+	return durable(sync, commit)
+}
+
+// durable judges two settings of a server.
+func durable(sync, commit string) error {
+	if sync != "on" || commit != "on" && commit != "remote_apply" {
 		return fault.New(ErrNotDurable, "fsync is %s and synchronous_commit is %s, want on and on", sync, commit)
 	}
 	return nil
+}
+
+// unreplicated is set beside a connection whose wait for a standby was broken off by
+// somebody: its statement succeeds, with a warning that has no code of its own.
+const unreplicated = "unreplicated"
+
+func onNotice(conn *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Routine == "SyncRepWaitForLSN" {
+		conn.CustomData()[unreplicated] = true
+	}
+}
+
+// replicated is the error of a statement, and ends its connection if the standbys may
+// lack what it wrote: the outcome is not known then, as if the connection was lost.
+func replicated(conn *pgx.Conn, err error) error {
+	if err == nil && conn.PgConn().CustomData()[unreplicated] != nil {
+		hangUp(conn)
+		err = errors.New("the server gave up waiting for a standby")
+	}
+	return err
 }
 
 const oldestServer = "140000" // server_version_num

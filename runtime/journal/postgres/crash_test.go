@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -280,5 +281,73 @@ func TestLostEntries(t *testing.T) {
 		if !errors.Is(err, ledger.ErrCorrupt) || !strings.Contains(err.Error(), "lost entry") {
 			t.Fatalf("got %v, want %s", err, ledger.ErrCorrupt)
 		}
+	}
+}
+
+// TestStandbyAway: what a synchronous standby does not have is not acknowledged, also
+// if the wait for it is broken off, which commits the entry all the same; and an entry
+// that was found after a lost connection is one that the store looks for later.
+func TestStandbyAway(t *testing.T) {
+	url, _ := own(t)
+	s := open(t, postgres.Options{URL: url, Patience: time.Minute})
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("SET synchronous_commit = local; SET search_path = mythos")
+	exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+	exec("SELECT pg_reload_conf()")
+	done, stopped := make(chan error, 1), false
+	waiting := 0
+	// waits returns whether another backend than before waits for the standby before
+	// the write is answered.
+	waits := func() bool {
+		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+			pid := 0
+			err := conn.QueryRow(t.Context(), "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND pid <> $1", waiting).Scan(&pid)
+			if err == nil {
+				waiting = pid
+				return true
+			}
+			if !errors.Is(err, pgx.ErrNoRows) {
+				t.Fatal(err)
+			}
+			if len(done) > 0 {
+				return false
+			}
+		}
+		t.Fatal("the write neither waits nor is answered")
+		return false
+	}
+	for i := 0; !stopped; i++ { // until the server has seen its new setting
+		go func() { done <- register(t, s, fmt.Sprint("entry ", i)) }()
+		if stopped = waits(); !stopped {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, end := range []string{"pg_terminate_backend", "pg_cancel_backend", "pg_cancel_backend"} {
+		exec(fmt.Sprintf("SELECT %s(%d)", end, waiting))
+		if !waits() {
+			t.Fatalf("%s: acknowledged without a standby, %v", end, <-done)
+		}
+	}
+	exec("ALTER SYSTEM RESET synchronous_standby_names")
+	exec("SELECT pg_reload_conf()")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	exec("ALTER TABLE entry DISABLE TRIGGER append_only; DELETE FROM entry WHERE seq = (SELECT max(seq) FROM entry)")
+	exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mythos'")
+	if err := register(t, s, "next"); !errors.Is(err, ledger.ErrCorrupt) {
+		t.Errorf("a register after the loss of the entry: %v", err)
 	}
 }

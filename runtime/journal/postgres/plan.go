@@ -15,6 +15,11 @@ type sight struct {
 	spent     map[cid.Hash]uint32
 }
 
+// holds reports whether an operation was carried out before its connection was lost.
+func (s sight) holds(op *operation) bool {
+	return op.look && op.unknown != nil && op.unknown.holds(s.histories[op.key], op.mark)
+}
+
 // look reads what the operations of a round want to see.
 func (w *writer) look(ctx context.Context, pending []*operation) (s sight, err error) {
 	var keys []cid.Hash
@@ -85,7 +90,8 @@ func (w *writer) plan(pending []*operation, s sight) (write []planned, again []*
 		if op.counts != nil {
 			d.free, d.spent = s.spent, reserved
 		}
-		if op.look && op.unknown != nil && op.unknown.holds(d.known, op.mark) {
+		if s.holds(op) {
+			w.acknowledged(int64(d.known.records[op.unknown.number()].Index), op.mark)
 			op.finish(nil) // as the rule answered when it was sent
 			continue
 		}

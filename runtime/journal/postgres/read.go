@@ -19,18 +19,21 @@ const (
 	selectHistories = `SELECT e.key, e.seq, e.n, e.mark, e.kind, e.run, e.time, e.body, coalesce(l.until, e.lease, 0), ledger_now()
 FROM entry e LEFT JOIN lease l USING (seq) WHERE e.key = ANY($1) ORDER BY e.key, e.n`
 
-	selectItem = `SELECT substr(e.kept, i.at + 1, i.size) FROM item i JOIN entry e USING (seq) WHERE i.id = $1`
+	// An item may be kept many times, and one of them is nearly always enough.
+	selectItems = `SELECT substr(e.kept, i.at + 1, i.size) FROM item i JOIN entry e USING (seq) WHERE i.id = $1`
+	selectItem  = selectItems + ` LIMIT 1`
 
-	// What narrows a page stands behind OFFSET 0, so that it is found by its own
-	// index and not by walking the log.
+	// What narrows a page stands behind OFFSET 0 and apart from the page's bounds, so
+	// that it is found by its own index: a plan for any bounds would walk the log's.
 	selectPage = `SELECT e.seq, e.kind, e.key, e.run, e.time, e.body, m.idx + e.seq - m.seq
-FROM (SELECT * FROM entry WHERE seq > $1 AND seq <= $2) e`
+FROM entry e`
 	selectPageKey = `SELECT e.seq, e.kind, e.key, e.run, e.time, e.body, m.idx + e.seq - m.seq
-FROM (SELECT * FROM entry WHERE key = $3 AND seq > $1 AND seq <= $2 OFFSET 0) e`
+FROM (SELECT * FROM entry WHERE key = $3 OFFSET 0) e`
 	selectPageRun = `SELECT e.seq, e.kind, e.key, e.run, e.time, e.body, m.idx + e.seq - m.seq
-FROM (SELECT * FROM entry WHERE run = $3 AND seq > $1 AND seq <= $2 OFFSET 0) e`
+FROM (SELECT * FROM entry WHERE run = $3 OFFSET 0) e`
 	numbered = `
-CROSS JOIN LATERAL (SELECT n.seq, n.idx FROM numbering n WHERE n.seq <= e.seq ORDER BY n.seq DESC LIMIT 1) m ORDER BY e.seq LIMIT 512`
+CROSS JOIN LATERAL (SELECT n.seq, n.idx FROM numbering n WHERE n.seq <= e.seq ORDER BY n.seq DESC LIMIT 1) m
+WHERE e.seq > $1 AND e.seq <= $2 ORDER BY e.seq LIMIT 512`
 )
 
 // look reads a key for a rule that reads.
@@ -133,19 +136,24 @@ func (s *Store) find(ctx context.Context, id cid.Hash, receipt bool, is func([]b
 	some, found := false, false
 	err = s.pool.read(ctx, func(conn *pgx.Conn) error {
 		some, found = false, false
-		rows, err := conn.Query(ctx, selectItem, itemID(itemKey(id, receipt)))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for !found && rows.Next() {
-			if err := rows.Scan(&data); err != nil {
+		for _, query := range []string{selectItem, selectItems} {
+			rows, err := conn.Query(ctx, query, itemID(itemKey(id, receipt)))
+			if err != nil {
 				return err
 			}
-			some, found = true, is(data)
+			defer rows.Close()
+			for !found && rows.Next() {
+				if err := rows.Scan(&data); err != nil {
+					return err
+				}
+				some, found = true, is(data)
+			}
+			rows.Close()
+			if err := rows.Err(); err != nil || found || !some {
+				return err
+			}
 		}
-		rows.Close()
-		return rows.Err()
+		return nil
 	})
 	switch {
 	case err != nil:

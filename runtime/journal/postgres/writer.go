@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -159,8 +160,10 @@ func (w *writer) round(pending []*operation) (again []*operation) {
 	pending = w.tired(pending)
 	var s sight
 	err := w.attempt(func(ctx context.Context) (err error) {
-		s, err = w.look(ctx, pending)
-		return err
+		if s, err = w.look(ctx, pending); err != nil || !slices.ContainsFunc(pending, s.holds) {
+			return err
+		}
+		return w.confirm(ctx)
 	})
 	if err != nil {
 		fail(pending, err)
