@@ -229,8 +229,8 @@ func signed(u *manifest.Unverified, by sig.AgentID) error {
 	return nil
 }
 
-// complete refuses a manifest of whose closure something is missing. The objects
-// that say what else there is are read, the others looked for.
+// complete refuses a manifest of whose closure something is missing. All of it is asked
+// for, also what was read: so a collection that has not seen the name yet leaves it alone.
 func (s *Service) complete(ctx context.Context, id cid.Hash) error {
 	var batch []cid.Hash
 	look := func() error {
@@ -245,9 +245,6 @@ func (s *Service) complete(ctx context.Context, id cid.Hash) error {
 		return remote.Fetch(ctx, s.Objects, id, limit)
 	}
 	err := closure.Walk(ctx, get, id, func(o closure.Object) error {
-		if o.Raw != nil {
-			return nil
-		}
 		if batch = append(batch, o.CID); len(batch) < hasBatch {
 			return nil
 		}

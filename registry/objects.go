@@ -49,7 +49,7 @@ func (s *Service) getObject(w http.ResponseWriter, r *http.Request) error {
 			return in, err // itself, so that a file is sent without copying it
 		})
 	}
-	size, err := s.Objects.Head(r.Context(), id)
+	size, err := remote.Size(r.Context(), s.Objects, id)
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (s *Service) has(w http.ResponseWriter, r *http.Request) error {
 	if len(ask.Objects) > maxHas {
 		return fault.New(cas.ErrTooLarge, "%d objects, at most %d at a time", len(ask.Objects), maxHas)
 	}
-	there, err := s.Objects.Has(r.Context(), ask.Objects)
+	there, err := remote.Look(r.Context(), s.Objects, ask.Objects)
 	if err != nil {
 		return err
 	}

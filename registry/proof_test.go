@@ -6,15 +6,19 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mythos-run/mythos/registry"
 	"github.com/mythos-run/mythos/registry/index"
+	"github.com/mythos-run/mythos/registry/index/sqlite"
 	"github.com/mythos-run/mythos/runtime/libs/caps"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/libs/sig"
+	"github.com/mythos-run/mythos/runtime/remote"
+	"github.com/mythos-run/mythos/runtime/remote/bucket/folder"
 	"github.com/mythos-run/mythos/runtime/remote/remotetest"
 )
 
@@ -174,7 +178,7 @@ func TestProofPublishes(t *testing.T) {
 	attemptOf(names("demo/"), "PUT", "/names/demo/echo/1.0.0", body(id)).try(t, server.URL, 201, "")
 	attemptOf(wide, "POST", "/attestations", `{"attestation":"`+id.String()+`"}`).try(t, server.URL, 400, "can_type")
 	// A proof is for writing.
-	attemptOf(wide, "GET", "/objects/"+id.String(), "").try(t, server.URL, 403, "registry_proof")
+	attemptOf(wide, "GET", "/objects/"+id.String(), "").try(t, server.URL, 403, "registry_forbidden")
 	get := attemptOf(wide, "GET", "/objects/"+id.String(), "")
 	get.asked.BodyHash = id
 	get.try(t, server.URL, 403, "registry_forbidden")
@@ -188,4 +192,39 @@ func TestProofWithoutTrust(t *testing.T) {
 	putX().try(t, server.URL, 503, "store_unavailable")
 	none := serve(t, registry.Options{Access: &registry.Access{}})
 	putX().try(t, none.URL, 401, "registry_access")
+}
+
+// TestProofBeforeBody: nothing is read of the body of somebody who may not send one.
+func TestProofBeforeBody(t *testing.T) {
+	x, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	s := registry.New(registry.Options{
+		Objects: remote.Over(folder.Open(t.TempDir())), Index: x, Clock: func() time.Time { return noon },
+		Access: &registry.Access{Proofs: proofs()},
+	})
+	a := attemptOf(writing(), "POST", "/attestations", "{}")
+	for by, want := range map[*sig.Key]bool{&authority: true, &other: false} {
+		a.by = *by
+		body := &touched{Reader: strings.NewReader("{}")}
+		r := httptest.NewRequestWithContext(t.Context(), a.method, a.path, body)
+		r.Header.Set("Authorization", a.header(t))
+		w := httptest.NewRecorder()
+		if s.Handler().ServeHTTP(w, r); body.read != want {
+			t.Errorf("the body was read: %t, want %t; %d %s", body.read, want, w.Code, w.Body)
+		}
+	}
+}
+
+// touched is a body that remembers whether it was read.
+type touched struct {
+	io.Reader
+	read bool
+}
+
+func (b *touched) Read(p []byte) (int, error) {
+	b.read = true
+	return b.Reader.Read(p)
 }

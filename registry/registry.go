@@ -50,6 +50,11 @@ const (
 	defaultPatience    = time.Minute
 )
 
+const (
+	readyFor  = time.Second      // that an answer of /readyz is kept
+	readyTime = 10 * time.Second // for storage and index to answer it
+)
+
 // Options is what a service works with.
 type Options struct {
 	Objects remote.Remote    // required
@@ -84,6 +89,15 @@ type Service struct {
 	limiter *limiter
 	metrics *metrics
 	drain   chan struct{} // closed by Drain
+
+	readiness readiness
+}
+
+// readiness is the last answer of /readyz.
+type readiness struct {
+	turn chan struct{} // holds a value while somebody uses the rest
+	at   time.Time
+	err  error
 }
 
 // New returns a service.
@@ -103,6 +117,7 @@ func New(o Options) *Service {
 	s := &Service{
 		Options: o, slots: make(chan struct{}, o.MaxRequests), limiter: newLimiter(o.Rate, o.Burst),
 		metrics: newMetrics(o.Clock()), drain: make(chan struct{}),
+		readiness: readiness{turn: make(chan struct{}, 1)},
 	}
 	s.access.Store(o.Access)
 	return s
@@ -216,14 +231,31 @@ func (s *Service) ready(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, health{"mythos.registry.health/1", "ready"})
 }
 
-// canServe asks the storage for an object that need not be there.
+// canServe says whether the service can serve, as it was at most a second ago.
 func (s *Service) canServe(ctx context.Context) error {
 	select {
 	case <-s.drain:
 		return fault.New(ErrDraining, "this registry is ending")
 	default:
 	}
-	if _, err := s.Objects.Head(ctx, cid.Sum(nil)); err != nil && !errors.Is(err, cas.ErrNotFound) {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case s.readiness.turn <- struct{}{}:
+	}
+	defer func() { <-s.readiness.turn }()
+	if now := s.Clock(); now.Sub(s.readiness.at) >= readyFor {
+		s.readiness.at, s.readiness.err = now, s.askStorage(ctx)
+	}
+	return s.readiness.err
+}
+
+// askStorage asks for an object that need not be there. The answer is for others too,
+// so it does not end with who asked first.
+func (s *Service) askStorage(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
+	defer cancel()
+	if _, err := remote.Size(ctx, s.Objects, cid.Sum(nil)); err != nil && !errors.Is(err, cas.ErrNotFound) {
 		return err
 	}
 	return s.Index.Ping(ctx)

@@ -18,7 +18,7 @@ const (
 )
 
 const (
-	slowest = 16 << 10 // bytes of an answer for which a client has a second more
+	slowest = 16 << 10 // bytes of a body or an answer for which a client has a second more
 
 	drainTime  = 30 * time.Second
 	headerTime = 10 * time.Second
@@ -79,7 +79,7 @@ func (s *Service) Serve(ctx context.Context, o ServeOptions) error {
 	return nil
 }
 
-// deadlines ends a request whose client makes no progress.
+// deadlines ends a request whose client makes no progress, or too little.
 func (s *Service) deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == nil || r.Body == http.NoBody {
@@ -87,24 +87,32 @@ func (s *Service) deadlines(next http.Handler) http.Handler {
 			return
 		}
 		c := http.NewResponseController(w)
-		r.Body = progressing{r.Body, c, s.Patience}
+		// The server reads what is left of a body, also before it sends an answer.
+		_ = c.SetReadDeadline(time.Now().Add(s.Patience))
+		r.Body = &progressing{ReadCloser: r.Body, c: c, patience: s.Patience}
 		next.ServeHTTP(w, r)
-		_ = c.SetReadDeadline(time.Now().Add(s.Patience)) // the server reads what was left of the body
+		_ = c.SetReadDeadline(time.Now().Add(s.Patience))
 	})
 }
 
-// progressing gives a client some time for every part of a body.
+// progressing gives a client some time for every part of a body, and as much, with a
+// second for each 16 KiB that came, for all of it. Only waiting for it counts.
 type progressing struct {
 	io.ReadCloser
 	c        *http.ResponseController
 	patience time.Duration
+	came     int64 // bytes
+	waited   time.Duration
 }
 
-func (p progressing) Read(b []byte) (int, error) {
-	if err := p.c.SetReadDeadline(time.Now().Add(p.patience)); err != nil {
+func (p *progressing) Read(b []byte) (int, error) {
+	start := time.Now()
+	left := p.patience - max(p.waited-time.Duration(p.came/slowest)*time.Second, 0)
+	if err := p.c.SetReadDeadline(start.Add(left)); err != nil {
 		return 0, err
 	}
 	n, err := p.ReadCloser.Read(b)
+	p.came, p.waited = p.came+int64(n), p.waited+time.Since(start)
 	if err == io.EOF { // what is done with it has its own time
 		_ = p.c.SetReadDeadline(time.Time{})
 	}

@@ -3,10 +3,13 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/mythos-run/mythos/registry/index/sqlite"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
 	"github.com/mythos-run/mythos/runtime/remote"
+	"github.com/mythos-run/mythos/runtime/remote/bucket/buckettest"
 	"github.com/mythos-run/mythos/runtime/remote/bucket/folder"
 )
 
@@ -110,5 +114,117 @@ func TestReadyWhileDraining(t *testing.T) {
 	}
 	if err := x.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestDrip has clients that send so little at a time that each byte is progress:
+// they are given up nevertheless, and one that is slow and steady is not.
+func TestDrip(t *testing.T) {
+	_, objects := inStore(t)
+	x, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	const patience = 300 * time.Millisecond
+	s := registry.New(registry.Options{
+		Objects: objects, Index: x, Clock: time.Now, Access: open(), MaxRequests: 1, Patience: patience,
+	})
+	l, err := registry.Listen(t.Context(), "127.0.0.1:0", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, registry.ServeOptions{Listener: l}) }()
+
+	steady := buckettest.Random(1, 320_000)
+	path := "/objects/" + cid.Sum(steady).String()
+	send := func(head string, parts ...string) (answer string, took time.Duration) {
+		began := time.Now()
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		go func() {
+			for _, part := range append([]string{head}, parts...) {
+				if _, err := io.WriteString(conn, part); err != nil {
+					return
+				}
+				time.Sleep(patience / 3)
+			}
+		}()
+		if err := conn.SetReadDeadline(began.Add(30 * patience)); err != nil {
+			t.Fatal(err)
+		}
+		raw, _ := io.ReadAll(conn) // a connection that is given up may be reset
+		return string(raw), time.Since(began)
+	}
+	parts := make([]string, 10)
+	for i := range parts {
+		parts[i] = string(steady[i*32_000 : (i+1)*32_000])
+	}
+	head := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", path, len(steady))
+	if answer, took := send(head, parts...); !strings.HasPrefix(answer, "HTTP/1.1 201") || took < 3*patience {
+		t.Errorf("slow and steady: %.200q after %v", answer, took)
+	}
+	drops := make([]string, 40)
+	for i := range drops {
+		drops[i] = " "
+	}
+	for _, line := range []string{"POST /has", "PUT /objects/" + cid.Sum(nil).String(), "PUT /names/demo/1.0.0", "GET " + path} {
+		head := line + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n"
+		if _, took := send(head, drops...); took > 10*patience {
+			t.Errorf("%s: given up after %v", line, took)
+		}
+		if status, body := ask(t, "HEAD", "http://"+l.Addr().String()+path, ""); status != http.StatusOK {
+			t.Errorf("%s: afterwards %d %s", line, status, body)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReadyIsKept: who asks often whether the service can serve does not make its
+// storage work as often.
+func TestReadyIsKept(t *testing.T) {
+	x, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	asked := announcing{remote.Over(folder.Open(t.TempDir())), make(chan struct{}, 100)}
+	now := time.Unix(1_700_000_000, 0)
+	s := registry.New(registry.Options{Objects: asked, Index: x, Clock: func() time.Time { return now }})
+	for want := 1; want <= 3; want++ {
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				w := httptest.NewRecorder()
+				s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/readyz", nil))
+				if w.Code != http.StatusOK {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			})
+		}
+		all.Wait()
+		if got := len(asked.heads); got != want {
+			t.Errorf("the storage was asked %d times in %d seconds", got, want)
+		}
+		now = now.Add(time.Second)
+	}
+
+	// Who goes away does not spoil the answer of the others.
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for _, ctx := range []context.Context{gone, t.Context()} {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/readyz", nil))
+		if ctx.Err() == nil && w.Code != http.StatusOK {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
 	}
 }

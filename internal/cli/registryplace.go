@@ -76,6 +76,9 @@ func (o *serveOptions) openStaging(objects remote.Remote) (staging.Area, error) 
 func (o *serveOptions) openStorage(ctx context.Context, n *node.Node) (remote.Remote, error) {
 	if o.storage == "" {
 		s, err := local.Open(filepath.Join(o.dir, "store"))
+		if err == nil {
+			err = s.MarkServed(ctx)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -90,7 +90,7 @@ func (o *serveOptions) bind(cmd *cobra.Command) {
 	f.IntVar(&o.maxRequests, "max-requests", 256, "requests that are served at a time")
 	f.Float64Var(&o.rate, "rate", 0, "requests a second of one address, in the mean; 0: no limit")
 	f.IntVar(&o.burst, "burst", 0, "requests of one address at once; 0: those of two seconds")
-	f.DurationVar(&o.patience, "patience", time.Minute, "how long a client may be without progress")
+	f.DurationVar(&o.patience, "patience", time.Minute, "how long a client may be without progress, or below 16 KiB a second")
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long requests may go on at the end")
 	f.StringVar(&o.log, "log", "none", "tell of every request on standard error in this `FORMAT`: none, text or json")
 	f.BoolVar(&o.json, "json", false, "print the line as one JSON object")

@@ -91,6 +91,16 @@ func registryEnds(t *testing.T, bin string) {
 	if !bytes.Contains(s.log.Bytes(), []byte(`"status":201`)) {
 		t.Errorf("the log is %s", s.log)
 	}
+	for _, index := range []string{"index.db", "oci.db"} { // then the mark alone says it
+		gc := exec.Command(filepath.Join(bin, "mythos"), "store", "gc")
+		gc.Env = append(os.Environ(), "MYTHOS_HOME="+dir)
+		if out, _ := gc.CombinedOutput(); gc.ProcessState.ExitCode() != 7 || !bytes.Contains(out, []byte("store_served")) {
+			t.Errorf("store gc ended with %d and\n%s", gc.ProcessState.ExitCode(), out)
+		}
+		if err := os.Remove(filepath.Join(dir, index)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s = startRegistry(t, bin, nil, "--open", "--dir", dir)
 	if status, body := ask(t, http.DefaultClient, "GET", s.object("kept"), "", ""); status != 200 || body != "kept" {
 		t.Errorf("%d %q", status, body)

@@ -33,7 +33,9 @@ every other one that was written from here. If one of them, or an object that ma
 name others, cannot be read, nothing is removed. --forget-ledger leaves one out from
 now on, which is for one that is gone for good.
 
-Packages that only lie in the store go: pin or tag what you want to keep.`,
+Packages that only lie in the store go: pin or tag what you want to keep. A store that
+a registry serves from is not collected: what the registry has published is not known
+here.`,
 		Example: "  mythos store gc --dry-run\n  mythos store gc --json\n  mythos store gc --forget-ledger postgres://old.example.com/mythos",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.forget != "" && o.dryRun {

@@ -71,14 +71,15 @@ func statusOf(err error) int {
 }
 
 // problemOf makes the answer to an error. What a storage says of itself is for the
-// operator: the caller learns that it failed.
+// operator: the caller learns that it failed. A source with a code is no body of the
+// caller's.
 func problemOf(r *http.Request, err error) *problem {
 	var p *problem
 	if errors.As(err, &p) {
 		return p
 	}
 	var source *cas.SourceError
-	if errors.As(err, &source) || r.Context().Err() != nil {
+	if errors.As(err, &source) && fault.CodeOf(source.Err) == "" || r.Context().Err() != nil {
 		return &problem{http.StatusBadRequest, codeUploadInvalid, "the body ended early"}
 	}
 	p = &problem{statusOf(err), codeUnavailable, "the registry cannot serve this now"}

@@ -14,6 +14,8 @@ import (
 	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/libs/blob"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
+	"github.com/mythos-run/mythos/runtime/libs/fault"
+	"github.com/mythos-run/mythos/runtime/remote"
 	"github.com/mythos-run/mythos/runtime/remote/bucket"
 )
 
@@ -51,7 +53,7 @@ func (a *API) getBlob(w http.ResponseWriter, r *http.Request, t target) error {
 // gone reports whether an object that a catalog names is not in the storage: then
 // it is to be pushed again, and so must not seem to be there.
 func (a *API) gone(ctx context.Context, id cid.Hash, err *error) bool {
-	_, *err = a.Objects.Head(ctx, id)
+	_, *err = remote.Size(ctx, a.Objects, id)
 	return errors.Is(*err, cas.ErrNotFound)
 }
 
@@ -179,25 +181,38 @@ func (a *API) storeBody(r *http.Request, d digest) (b catalog.Blob, ok bool, err
 }
 
 // put stores an object; bytes that are others than its digest's are the caller's
-// fault.
+// fault. Of a store of this machine cas.ErrCorrupt alone is a damaged copy in it.
 func (a *API) put(ctx context.Context, b catalog.Blob, open func() (io.ReadCloser, error)) error {
 	err := a.Objects.Put(ctx, bucket.Value{Size: b.Size, Sum: b.CID, Open: open})
-	if errors.Is(err, cas.ErrCorrupt) || errors.Is(err, cas.ErrMismatch) {
+	_, ownStore := a.Objects.(remote.Opener)
+	if errors.Is(err, cas.ErrMismatch) || errors.Is(err, cas.ErrCorrupt) && !ownStore {
 		return problemf(http.StatusBadRequest, codeDigestInvalid, "the %d bytes do not have the digest %s", b.Size, b.Digest)
 	}
 	return err
 }
 
-// once opens a body, which cannot be read again.
-func once(body io.ReadCloser) func() (io.ReadCloser, error) {
+// once opens a body, which cannot be read again: who asks for it once more is a
+// storage that failed.
+func once(body io.Reader) func() (io.ReadCloser, error) {
 	opened := false
 	return func() (io.ReadCloser, error) {
 		if opened {
-			return nil, errors.New("the body was read already")
+			return nil, fault.New(cas.ErrUnavailable, "the storage failed, and the body was read already")
 		}
 		opened = true
-		return io.NopCloser(body), nil
+		return io.NopCloser(callers{body}), nil
 	}
+}
+
+// callers is a body; if it fails, trying again does not help.
+type callers struct{ io.Reader }
+
+func (c callers) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &cas.SourceError{Err: err}
+	}
+	return n, err
 }
 
 func (a *API) tooLarge() error {

@@ -2,6 +2,7 @@ package ociapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"mime"
 	"net/http"
 
@@ -11,8 +12,8 @@ import (
 )
 
 const (
-	maxManifest    = 4 << 20 // bytes
-	maxDescriptors = 10_000  // of a manifest
+	maxManifest = 4 << 20 // bytes
+	maxMembers  = 10_000  // of each list of a manifest, and of its annotations
 
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -20,20 +21,66 @@ const (
 
 // document is what the registry reads of a manifest.
 type document struct {
-	SchemaVersion int               `json:"schemaVersion"`
-	MediaType     string            `json:"mediaType"`
-	ArtifactType  string            `json:"artifactType"`
-	Config        *descriptor       `json:"config"`
-	Layers        []descriptor      `json:"layers"`
-	Manifests     []descriptor      `json:"manifests"`
-	Subject       *descriptor       `json:"subject"`
-	Annotations   map[string]string `json:"annotations"`
+	SchemaVersion int         `json:"schemaVersion"`
+	MediaType     string      `json:"mediaType"`
+	ArtifactType  string      `json:"artifactType"`
+	Config        *descriptor `json:"config"`
+	Layers        descriptors `json:"layers"`
+	Manifests     descriptors `json:"manifests"`
+	Subject       *descriptor `json:"subject"`
+	Annotations   annotations `json:"annotations"`
 }
 
 type descriptor struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
 	Size      int64  `json:"size"`
+}
+
+type (
+	descriptors []descriptor
+	annotations map[string]string
+)
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *descriptors) UnmarshalJSON(raw []byte) error {
+	if err := checkMembers(raw); err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, (*[]descriptor)(l))
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *annotations) UnmarshalJSON(raw []byte) error {
+	if err := checkMembers(raw); err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, (*map[string]string)(a))
+}
+
+// checkMembers refuses a JSON value of too many members, which would take many times
+// the memory of their text.
+func checkMembers(raw []byte) error {
+	depth, commas, quoted := 0, 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			depth++
+		case c == ']' || c == '}':
+			depth--
+		case c == ',' && depth == 1:
+			commas++
+		}
+	}
+	if commas >= maxMembers {
+		return fmt.Errorf("%d members, at most %d", commas+1, maxMembers)
+	}
+	return nil
 }
 
 func invalid(format string, args ...any) error {
@@ -66,8 +113,6 @@ func parseDocument(raw []byte, contentType string) (d document, err error) {
 		return d, invalid("the manifest is an image and an index at once")
 	case !index && d.Config == nil:
 		return d, invalid("the image has no config")
-	case len(d.Layers) > maxDescriptors || len(d.Manifests) > maxDescriptors:
-		return d, invalid("the manifest names more than %d others", maxDescriptors)
 	}
 	return d, d.checkDescriptors()
 }

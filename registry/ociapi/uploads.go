@@ -198,8 +198,11 @@ func (a *API) add(w http.ResponseWriter, r *http.Request, t target, u catalog.Up
 		p, err := a.Staging.Keep(r.Context(), t.reference, io.LimitReader(body, a.MaxBlob-u.Offset))
 		if p.Size > 0 {
 			ok, err := a.Catalog.Extend(ctx, t.reference, u.Offset, p, a.Clock().UnixMicro())
-			if err != nil || !ok {
-				return u, errors.Join(a.lost(ctx, w, t, err), a.Staging.Drop(ctx, p.Key))
+			if err != nil { // perhaps the upload has the part: if not, Sweep removes it
+				return u, err
+			}
+			if !ok {
+				return u, errors.Join(a.lost(ctx, w, t), a.Staging.Drop(ctx, p.Key))
 			}
 			u.Offset, u.Parts = u.Offset+p.Size, append(u.Parts, p)
 		}
@@ -210,10 +213,7 @@ func (a *API) add(w http.ResponseWriter, r *http.Request, t target, u catalog.Up
 }
 
 // lost says why an upload was not extended: another request did, or ended it.
-func (a *API) lost(ctx context.Context, w http.ResponseWriter, t target, err error) error {
-	if err != nil {
-		return err
-	}
+func (a *API) lost(ctx context.Context, w http.ResponseWriter, t target) error {
 	u, err := a.find(ctx, t)
 	if err != nil {
 		return err

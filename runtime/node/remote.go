@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mythos-run/mythos/runtime/cas/local"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -234,14 +235,35 @@ func isFolderOf(path, name string) bool {
 }
 
 // remoteSource gives the objects of a remote to whoever checks them.
-type remoteSource struct{ remote.Remote }
+type remoteSource struct {
+	remote.Remote
+	patience time.Duration // beside a second for each 32 KiB of an object; 0: two minutes
+}
 
-// Open implements cas.Source.
-func (s remoteSource) Open(ctx context.Context, id cid.Hash) (io.ReadCloser, int64, error) {
-	size, err := s.Head(ctx, id)
+// Open implements cas.Source. The object has its time, and ends in an error after it.
+func (s remoteSource) Open(ctx context.Context, id cid.Hash) (_ io.ReadCloser, size int64, err error) {
+	err = bucket.Timely(ctx, s.patience, 0, func(ctx context.Context) error {
+		size, err = s.Head(ctx, id)
+		return err
+	})
 	if err != nil {
 		return nil, 0, err
 	}
+	ctx, cancel := bucket.Within(ctx, s.patience, size)
 	rc, err := s.Get(ctx, id, 0, -1)
-	return rc, size, err
+	if err != nil {
+		cancel()
+		return nil, 0, err
+	}
+	return timedObject{rc, cancel}, size, nil
+}
+
+type timedObject struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (o timedObject) Close() error {
+	defer o.cancel()
+	return o.ReadCloser.Close()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/libs/fault"
 	"github.com/mythos-run/mythos/runtime/oci"
 	"github.com/mythos-run/mythos/runtime/remote"
+	"github.com/mythos-run/mythos/runtime/remote/bucket"
 	"github.com/mythos-run/mythos/runtime/transfer"
 )
 
@@ -75,7 +76,8 @@ func speaksTLS(ctx context.Context, host string) bool {
 
 // tagOCI names a package whose objects an OCI registry has, and returns the digest of
 // its artifact. A tag that the URL names is moved; that of a version stands for one
-// package for ever.
+// package for ever, as far as OCI, which has no conditional write, lets a client see
+// to it: the tag is resolved before and after.
 func (r *Remote) tagOCI(ctx context.Context, id cid.Hash, version string) (cid.Hash, error) {
 	tag := r.tag
 	if tag == "" {
@@ -93,12 +95,24 @@ func (r *Remote) tagOCI(ctx context.Context, id cid.Hash, version string) (cid.H
 	if strings.HasPrefix(tag, "sha256:") {
 		return cid.Hash{}, fault.New(oci.ErrReference, "a digest is given by the registry; name a tag, or none").About(r.Name)
 	}
-	return r.oci.Tag(ctx, r.get, id, tag)
+	artifact, err := r.oci.Tag(ctx, r.get, id, tag)
+	if err != nil || r.tag != "" {
+		return artifact, err
+	}
+	stands, _, err := r.oci.Resolve(ctx, tag)
+	if err == nil && stands != id {
+		err = fault.New(remote.ErrTaken, "tag %s was given to manifest %s at the same time", tag, stands).About(r.Name)
+	}
+	return artifact, err
 }
 
 // get reads a verified object.
-func (r *Remote) get(ctx context.Context, id cid.Hash, limit int64) ([]byte, error) {
-	return remote.Fetch(ctx, r, id, limit)
+func (r *Remote) get(ctx context.Context, id cid.Hash, limit int64) (raw []byte, err error) {
+	err = bucket.Timely(ctx, 0, limit, func(ctx context.Context) error {
+		raw, err = remote.Fetch(ctx, r, id, limit)
+		return err
+	})
+	return raw, err
 }
 
 // artifactOf returns the digest of a package's OCI artifact.

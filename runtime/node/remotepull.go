@@ -18,6 +18,7 @@ import (
 	"github.com/mythos-run/mythos/runtime/oci"
 	"github.com/mythos-run/mythos/runtime/pack"
 	"github.com/mythos-run/mythos/runtime/remote"
+	"github.com/mythos-run/mythos/runtime/remote/bucket"
 	"github.com/mythos-run/mythos/runtime/transfer"
 )
 
@@ -149,6 +150,20 @@ func (p *pull) run(ctx context.Context) (*Pulled, error) {
 	return &Pulled{progress, id, p.manifest.PackageID(), c.Name, c.Version, count}, err
 }
 
+// timely gives one remote the time of size bytes.
+func (p *pull) timely(ctx context.Context, size int64, do func(context.Context) error) error {
+	return bucket.Timely(ctx, p.options.Transfer.Patience, size, do)
+}
+
+// fetch reads a verified object of one remote.
+func (p *pull) fetch(ctx context.Context, r *Remote, id cid.Hash, limit int64) (raw []byte, err error) {
+	err = p.timely(ctx, limit, func(ctx context.Context) error {
+		raw, err = remote.Fetch(ctx, r, id, limit)
+		return err
+	})
+	return raw, err
+}
+
 // failed tells of a remote that failed or lied.
 func (p *pull) failed(r *Remote, err error) {
 	if p.options.Transfer.OnFailure != nil {
@@ -193,12 +208,15 @@ func (p *pull) name() string {
 }
 
 // ask asks one remote for the name, and checks what the answer leads to.
-func (p *pull) ask(ctx context.Context, r *Remote) (cid.Hash, error) {
-	id, err := r.resolve(ctx, p.ref.Name, p.ref.Version)
+func (p *pull) ask(ctx context.Context, r *Remote) (id cid.Hash, err error) {
+	err = p.timely(ctx, 0, func(ctx context.Context) error {
+		id, err = r.resolve(ctx, p.ref.Name, p.ref.Version)
+		return err
+	})
 	if err != nil {
 		return id, err
 	}
-	raw, err := remote.Fetch(ctx, r, id, manifest.MaxBytes)
+	raw, err := p.fetch(ctx, r, id, manifest.MaxBytes)
 	if err != nil {
 		return id, err
 	}
@@ -247,7 +265,11 @@ func (p *pull) attestations(ctx context.Context) (int, error) {
 	about := p.manifest.PackageID()
 	seen := map[cid.Hash]bool{}
 	for _, r := range p.from {
-		list, err := p.attestationsAt(ctx, r, seen)
+		var list []gate.Statement
+		err := p.timely(ctx, gate.MaxAttestations*gate.MaxAttestation, func(ctx context.Context) (err error) {
+			list, err = p.attestationsAt(ctx, r, seen)
+			return err
+		})
 		if err != nil {
 			if ctx.Err() != nil {
 				return 0, err
@@ -261,14 +283,22 @@ func (p *pull) attestations(ctx context.Context) (int, error) {
 	return len(seen), nil
 }
 
-// attestationsAt fetches the attestations of one remote that no other had.
+// attestationsAt fetches the attestations of one remote that no other had, but those
+// that are listed and not there.
 func (p *pull) attestationsAt(ctx context.Context, r *Remote, seen map[cid.Hash]bool) (list []gate.Statement, err error) {
-	ids, err := p.listAttestations(ctx, r)
+	var ids []cid.Hash
+	err = p.timely(ctx, 0, func(ctx context.Context) (err error) {
+		ids, err = p.listAttestations(ctx, r)
+		return err
+	})
 	for _, id := range ids {
 		if seen[id] || len(seen) == gate.MaxAttestations {
 			continue
 		}
-		raw, err := remote.Fetch(ctx, r, id, gate.MaxAttestation)
+		raw, err := p.fetch(ctx, r, id, gate.MaxAttestation)
+		if errors.Is(err, cas.ErrNotFound) || errors.Is(err, cas.ErrTooLarge) {
+			continue
+		}
 		if err != nil {
 			return list, err
 		}

@@ -142,7 +142,7 @@ func (n *Node) openClosure(ctx context.Context, ref string) (c *closureSource, e
 	case isStored(ref):
 		c.objects, err = n.Objects()
 	case oci.IsLayout(dir):
-		c.objects = remoteSource{oci.OpenLayout(dir)}
+		c.objects = remoteSource{Remote: oci.OpenLayout(dir)}
 	default:
 		c.objects, err = newPackageMirror(ctx, src)
 	}

@@ -195,7 +195,7 @@ func (n *Node) Mirror(ctx context.Context, ref string, o RemoteOptions) (cas.Sou
 		if err != nil {
 			return nil, nil, err
 		}
-		return remoteSource{r}, r, nil
+		return remoteSource{Remote: r}, r, nil
 	}
 	if local.IsStore(ref) {
 		s, err := local.Open(ref)

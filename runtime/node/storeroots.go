@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/mythos-run/mythos/runtime/cas"
@@ -21,6 +22,9 @@ import (
 // that belongs to it. Ledgers are read whole: what any entry, receipt or item of one
 // names stays, of ended runs as of live ones and of effects in doubt.
 func (n *Node) mark(ctx context.Context, s *local.Store, keep func(cid.Hash), progress func(string, int64)) (err error) {
+	if err := noRegistry(s); err != nil {
+		return err
+	}
 	m := &marking{store: s, keep: keep, seen: map[cid.Hash]bool{}, held: map[cid.Hash]bool{}}
 	logs, err := n.ledgers()
 	if err != nil {
@@ -54,6 +58,22 @@ func (n *Node) mark(ctx context.Context, s *local.Store, keep func(cid.Hash), pr
 		return err
 	}
 	return m.finish(ctx, progress)
+}
+
+// noRegistry refuses a store that the index of a registry lies beside, of one that did
+// not mark it (local.Store.MarkServed).
+func noRegistry(s *local.Store) error {
+	for _, name := range []string{"index.db", "oci.db"} {
+		path := filepath.Join(filepath.Dir(s.Dir()), name)
+		_, err := os.Lstat(path)
+		if err == nil {
+			return fault.New(local.ErrServed, "%s is the index of a registry, so nothing is removed", path).About(s.Dir())
+		}
+		if !isMissing(err) {
+			return pathError(path, err)
+		}
+	}
+	return nil
 }
 
 func (m *marking) addReferences(s *local.Store) error {

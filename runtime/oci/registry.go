@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/errdef"
@@ -27,8 +29,9 @@ import (
 )
 
 const (
-	probes   = 8 // of Has, at the same time
-	maxPages = 1000
+	probes       = 8 // of Has, at the same time
+	maxPages     = 1000
+	maxReferrers = 1000 // images that are looked at for attestations
 )
 
 // Config says where a repository is and who asks.
@@ -39,11 +42,15 @@ type Config struct {
 	Token              string // a bearer token instead of them
 	Client             *http.Client
 	UserAgent          string
+	// Patience is how long an answer may take, beside a second for each 32 KiB that goes
+	// there; 0: two minutes. Who reads an object says how long it may take.
+	Patience time.Duration
 }
 
 // Registry is a repository of an OCI registry as a remote of objects.
 type Registry struct {
-	repo *oras.Repository
+	repo     *oras.Repository
+	patience time.Duration
 }
 
 var _ remote.Remote = (*Registry)(nil)
@@ -54,7 +61,9 @@ func OpenRegistry(c Config) (*Registry, error) {
 	if err != nil {
 		return nil, fault.New(ErrReference, "%w", err).About(c.Repository)
 	}
-	client := &auth.Client{Client: cmp.Or(c.Client, remote.Client()), Cache: auth.NewCache()}
+	plain := *cmp.Or(c.Client, remote.Client())
+	plain.Transport = bucket.RetryAfter(plain.Transport)
+	client := &auth.Client{Client: &plain, Cache: auth.NewCache()}
 	client.SetUserAgent(cmp.Or(c.UserAgent, "mythos"))
 	cred := auth.Credential{Username: c.Username, Password: c.Password, AccessToken: c.Token}
 	if cred != (auth.Credential{}) {
@@ -63,18 +72,25 @@ func OpenRegistry(c Config) (*Registry, error) {
 	repo.Client, repo.PlainHTTP = client, c.PlainHTTP
 	repo.TagListMaxPages, repo.ReferrerListMaxPages = maxPages, maxPages
 	repo.SkipReferrersGC = true // another writer may hold the old list
-	return &Registry{repo}, nil
+	return &Registry{repo, c.Patience}, nil
 }
 
 // Close does nothing: connections belong to the client.
 func (r *Registry) Close() error { return nil }
 
+// retry tries again what may be; each try has the time of size bytes.
+func (r *Registry) retry(ctx context.Context, subject string, size int64, try func(context.Context) error) error {
+	return bucket.Retry(ctx, func() error {
+		return bucket.Timely(ctx, r.patience, size, func(ctx context.Context) error { return failed(subject, try(ctx)) })
+	})
+}
+
 // Head implements remote.Remote.
 func (r *Registry) Head(ctx context.Context, id cid.Hash) (size int64, err error) {
-	err = bucket.Retry(ctx, func() error {
+	err = r.retry(ctx, id.String(), 0, func(ctx context.Context) error {
 		d, err := r.repo.Blobs().Resolve(ctx, string(digestOf(id)))
 		size = d.Size
-		return failed(id.String(), err)
+		return err
 	})
 	return size, err
 }
@@ -142,7 +158,7 @@ func (r *Registry) Put(ctx context.Context, v bucket.Value) error {
 	if _, err := r.Head(ctx, v.Sum); err == nil || !errors.Is(err, cas.ErrNotFound) {
 		return err
 	}
-	return bucket.Retry(ctx, func() error {
+	return r.retry(ctx, v.Sum.String(), v.Size, func(ctx context.Context) error {
 		in, err := v.Reader()
 		if err != nil {
 			return err
@@ -152,7 +168,7 @@ func (r *Registry) Put(ctx context.Context, v bucket.Value) error {
 		if errors.Is(err, errdef.ErrAlreadyExists) {
 			return nil
 		}
-		return failed(v.Sum.String(), err)
+		return err
 	})
 }
 
@@ -175,8 +191,8 @@ func (r *Registry) Tag(ctx context.Context, get closure.Source, id cid.Hash, tag
 	if err != nil {
 		return cid.Hash{}, err
 	}
-	err = bucket.Retry(ctx, func() error {
-		return failed(tag, r.repo.Manifests().PushReference(ctx, descriptor(raw), bytes.NewReader(raw), tag))
+	err = r.retry(ctx, tag, int64(len(raw)), func(ctx context.Context) error {
+		return r.repo.Manifests().PushReference(ctx, descriptor(raw), bytes.NewReader(raw), tag)
 	})
 	return cid.Sum(raw), err
 }
@@ -194,19 +210,20 @@ func (r *Registry) Resolve(ctx context.Context, name string) (id, artifact cid.H
 
 // image reads an image manifest.
 func (r *Registry) image(ctx context.Context, name string) (raw []byte, err error) {
-	err = bucket.Retry(ctx, func() error {
+	err = r.retry(ctx, name, 0, func(ctx context.Context) error {
 		d, rc, err := r.repo.Manifests().FetchReference(ctx, name)
 		if err != nil {
-			return failed(name, err)
+			return err
 		}
 		defer rc.Close()
 		if d.Size > maxImageManifest {
 			return fault.New(cas.ErrTooLarge, "the image manifest has %d bytes, at most %d", d.Size, maxImageManifest).About(name)
 		}
-		if raw, err = content.ReadAll(rc, d); err != nil {
+		raw, err = content.ReadAll(rc, d)
+		if errors.Is(err, content.ErrMismatchedDigest) || errors.Is(err, content.ErrTrailingData) {
 			return fault.New(remote.ErrLies, "%w", err).About(name)
 		}
-		return nil
+		return err // else it was cut off on the way
 	})
 	return raw, err
 }
@@ -228,28 +245,25 @@ func (r *Registry) Attest(ctx context.Context, artifact cid.Hash, raw []byte) er
 			return err
 		}
 	}
-	return bucket.Retry(ctx, func() error {
-		return failed(artifact.String(), r.repo.Manifests().Push(ctx, descriptor(image), bytes.NewReader(image)))
+	return r.retry(ctx, artifact.String(), int64(len(image)), func(ctx context.Context) error {
+		return r.repo.Manifests().Push(ctx, descriptor(image), bytes.NewReader(image))
 	})
 }
 
-// Attestations returns the attestations that refer to the artifact of a digest.
+// Attestations returns the attestations that refer to the artifact of a digest, of
+// the first maxReferrers images that do. An image that is gone, or too large for one,
+// is passed over.
 func (r *Registry) Attestations(ctx context.Context, artifact cid.Hash) ([]cid.Hash, error) {
-	subject := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digestOf(artifact)}
-	var found []v1.Descriptor
-	err := bucket.Retry(ctx, func() error {
-		found = nil
-		return failed(artifact.String(), r.repo.Referrers(ctx, subject, TypeAttestation, func(page []v1.Descriptor) error {
-			found = append(found, page...)
-			return nil
-		}))
-	})
+	found, err := r.referrers(ctx, artifact)
 	if err != nil {
 		return nil, err
 	}
 	var ids []cid.Hash
 	for _, d := range found {
-		raw, err := r.image(ctx, string(d.Digest))
+		raw, err := r.image(ctx, string(d))
+		if errors.Is(err, cas.ErrNotFound) || errors.Is(err, cas.ErrTooLarge) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -261,6 +275,34 @@ func (r *Registry) Attestations(ctx context.Context, artifact cid.Hash) ([]cid.H
 	}
 	slices.SortFunc(ids, cid.Hash.Compare)
 	return slices.Compact(ids), nil
+}
+
+// errEnough ends a list of which there is enough.
+var errEnough = errors.New("that is enough")
+
+// referrers returns the digests of images that refer to the artifact of a digest,
+// maxReferrers at most.
+func (r *Registry) referrers(ctx context.Context, artifact cid.Hash) (found []digest.Digest, err error) {
+	subject := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digestOf(artifact)}
+	err = r.retry(ctx, artifact.String(), 0, func(ctx context.Context) error {
+		found = nil
+		err := r.repo.Referrers(ctx, subject, TypeAttestation, func(page []v1.Descriptor) error {
+			for _, d := range page {
+				if len(found) == maxReferrers {
+					return errEnough
+				}
+				if d.Digest.Validate() == nil {
+					found = append(found, d.Digest)
+				}
+			}
+			return nil
+		})
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		return err
+	})
+	return found, err
 }
 
 // failed gives an error of the registry or the network its code.

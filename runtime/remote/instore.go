@@ -23,6 +23,33 @@ type Opener interface {
 	OpenObject(ctx context.Context, id cid.Hash) (io.ReadSeekCloser, int64, error)
 }
 
+// Looker is a Remote that says which objects are there and keeps collection away from
+// none of them, so that asking writes nothing.
+type Looker interface {
+	Look(ctx context.Context, ids []cid.Hash) ([]bool, error)
+}
+
+// Look is Has for those who only read.
+func Look(ctx context.Context, r Remote, ids []cid.Hash) ([]bool, error) {
+	if l, ok := r.(Looker); ok {
+		return l.Look(ctx, ids)
+	}
+	return r.Has(ctx, ids)
+}
+
+// Size is Head for those who only read.
+func Size(ctx context.Context, r Remote, id cid.Hash) (int64, error) {
+	o, ok := r.(Opener)
+	if !ok {
+		return r.Head(ctx, id)
+	}
+	rc, size, err := o.OpenObject(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	return size, rc.Close()
+}
+
 // InStore is a Remote over a store of this machine, for those who serve it to
 // others. Large objects of a store on disk are read as the files that they are
 // (RFC-MYTHOS-0007), without verifying: whoever receives them does that.
@@ -34,6 +61,7 @@ type InStore struct {
 var (
 	_ Remote = (*InStore)(nil)
 	_ Opener = (*InStore)(nil)
+	_ Looker = (*InStore)(nil)
 )
 
 // OverStore returns the remote of a store, and closes the store at its end if it
@@ -64,18 +92,18 @@ func (r *InStore) Head(ctx context.Context, id cid.Hash) (int64, error) {
 	if !there {
 		return 0, fault.New(cas.ErrNotFound, "is not in the store").About(id.String())
 	}
-	return r.size(ctx, id)
+	return Size(ctx, r, id)
 }
 
-func (r *InStore) size(ctx context.Context, id cid.Hash) (int64, error) {
-	rc, size, err := r.OpenObject(ctx, id)
-	if err != nil {
-		return 0, err
+// Look implements Looker.
+func (r *InStore) Look(ctx context.Context, ids []cid.Hash) ([]bool, error) {
+	if onDisk, ok := r.store.(*local.Store); ok {
+		return onDisk.Look(ctx, ids)
 	}
-	return size, rc.Close()
+	return r.Has(ctx, ids)
 }
 
-// Has implements Remote.
+// Has implements Remote. It keeps collection away as Head does.
 func (r *InStore) Has(ctx context.Context, ids []cid.Hash) (there []bool, err error) {
 	there = make([]bool, len(ids))
 	for i, id := range ids {
@@ -216,7 +244,7 @@ func (r *InStore) List(ctx context.Context) iter.Seq2[Object, error] {
 		for id, err := range r.store.List(ctx) {
 			var size int64
 			if err == nil {
-				size, err = r.size(ctx, id)
+				size, err = Size(ctx, r, id)
 			}
 			if errors.Is(err, cas.ErrNotFound) {
 				continue // collected meanwhile

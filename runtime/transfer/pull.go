@@ -62,7 +62,7 @@ func (p *puller) round(ctx context.Context, id cid.Hash, size int64, try func(co
 	absent, again := true, false
 	for _, i := range p.from.now() {
 		r := p.from.list[i]
-		err := p.once(ctx, size, func(ctx context.Context) error { return try(ctx, r) })
+		err := p.timely(ctx, size, func(ctx context.Context) error { return try(ctx, r) })
 		if err == nil || ctx.Err() != nil || ours(err) {
 			return err
 		}
@@ -94,17 +94,6 @@ func Failed(failures []error) *fault.Error {
 		}
 	}
 	return fault.New(code, "%w", errors.Join(failures...))
-}
-
-// once tries one remote within the time that the object may take.
-func (p *puller) once(ctx context.Context, size int64, try func(context.Context) error) error {
-	limited, cancel := p.within(ctx, size)
-	defer cancel()
-	err := try(limited)
-	if errors.Is(err, context.DeadlineExceeded) && limited.Err() != nil && ctx.Err() == nil {
-		return context.Cause(limited)
-	}
-	return err
 }
 
 // storeError marks what the own store says, which no other remote can help.

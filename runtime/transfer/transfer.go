@@ -6,6 +6,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -31,9 +32,7 @@ const (
 	hasBatch       = 500 // objects in one question
 	maxRounds      = 8   // of fetching again what the store has lost
 
-	// An object may take patience, and a second more for each slowest bytes.
-	patience = 2 * time.Minute
-	slowest  = 32 << 10
+	question = 4 << 10 // bytes of which each object in a question has the time: some remotes are asked for each
 )
 
 // Options is how to copy. The zero value is the default.
@@ -144,9 +143,6 @@ func newCopier(ctx context.Context, root cid.Hash, o Options) *copier {
 	if o.Workers <= 0 {
 		o.Workers = defaultWorkers
 	}
-	if o.Patience <= 0 {
-		o.Patience = patience
-	}
 	c := &copier{ctx: ctx, root: root, options: o}
 	c.renew()
 	return c
@@ -160,7 +156,7 @@ func (c *copier) renew() {
 // start runs do beside the caller, when a worker is free.
 func (c *copier) start(do func(context.Context) error) error {
 	if c.running.Err() != nil {
-		return c.barrier()
+		return cmp.Or(c.barrier(), context.Cause(c.ctx)) // one that began has failed, or none will begin
 	}
 	running := c.running
 	c.group.Go(func() error { return do(running) })
@@ -218,10 +214,9 @@ func (c *copier) see(o closure.Object) {
 	}
 }
 
-// within gives an object the time that one of its size may take.
-func (c *copier) within(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, c.options.Patience+time.Duration(size/slowest)*time.Second,
-		fault.New(cas.ErrUnavailable, "%d bytes did not come in time", size))
+// timely gives an object the time that one of its size may take.
+func (c *copier) timely(ctx context.Context, size int64, do func(context.Context) error) error {
+	return bucket.Timely(ctx, c.options.Patience, size, do)
 }
 
 type pusher struct {
@@ -262,7 +257,11 @@ func (p *pusher) flush() error {
 	for i, o := range p.batch {
 		ids[i] = o.CID
 	}
-	there, err := p.to.Has(p.ctx, ids)
+	var there []bool
+	err := p.timely(p.ctx, int64(len(ids))*question, func(ctx context.Context) (err error) {
+		there, err = p.to.Has(ctx, ids)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -285,18 +284,15 @@ func (p *pusher) flush() error {
 }
 
 func (p *pusher) send(ctx context.Context, o closure.Object) error {
-	limited, cancel := p.within(ctx, o.Size)
-	defer cancel()
-	err := p.to.Put(limited, bucket.Value{Size: o.Size, Sum: o.CID, Open: func() (io.ReadCloser, error) {
-		in, size, err := p.from.Open(limited, o.CID)
-		if err == nil && size >= 0 && size != o.Size {
-			err = errors.Join(fault.New(cas.ErrCorrupt, "it has %d bytes, want %d", size, o.Size).About(o.CID.String()), in.Close())
-		}
-		return in, err
-	}})
-	if errors.Is(err, context.DeadlineExceeded) && limited.Err() != nil && ctx.Err() == nil {
-		err = context.Cause(limited)
-	}
+	err := p.timely(ctx, o.Size, func(ctx context.Context) error {
+		return p.to.Put(ctx, bucket.Value{Size: o.Size, Sum: o.CID, Open: func() (io.ReadCloser, error) {
+			in, size, err := p.from.Open(ctx, o.CID)
+			if err == nil && size >= 0 && size != o.Size {
+				err = errors.Join(fault.New(cas.ErrCorrupt, "it has %d bytes, want %d", size, o.Size).About(o.CID.String()), in.Close())
+			}
+			return in, err
+		}})
+	})
 	if err == nil {
 		p.copied(o.Size)
 	}

@@ -35,6 +35,7 @@ type item struct {
 	data []byte
 	put  bool
 	dup  bool // even if a copy is there
+	stay bool // not renewed, only made durable
 	held bool // result: it was there, or it is now
 }
 
@@ -210,10 +211,8 @@ func (w *writer) planItem(g *plan, it *item) error {
 	next := frame{kind: kindObject, length: uint32(len(it.data)), hash: it.h, time: g.now, group: w.p.group + 1}
 	if len(x.copies) > 0 && !it.dup {
 		it.held = true
-		if it.put {
-			w.secure(g, x)
-		}
-		if x.time >= g.now-renewAfter {
+		w.secure(g, x)
+		if it.stay || x.time >= g.now-renewAfter {
 			return nil
 		}
 		next.kind, next.length = kindRenewal, 0
@@ -264,20 +263,19 @@ func onlyLinked(x found) (found, error) {
 
 // secure notes that a copy must be durable before the caller is told.
 func (w *writer) secure(g *plan, x found) {
-	for _, c := range x.copies {
-		if c.p == w.p || w.s.packs.durable(c) {
-			return
-		}
+	if w.s.packs.anyDurable(x) || slices.ContainsFunc(x.copies, func(c copyOf) bool { return c.p == w.p }) {
+		return
 	}
 	c := x.copies[0]
 	c.p.refs.Add(1)
 	g.foreign = append(g.foreign, c)
 }
 
-func (s *packs) durable(c copyOf) bool {
+// anyDurable reports whether a copy is known to be durable.
+func (s *packs) anyDurable(x found) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return c.p.durable(c.entry)
+	return slices.ContainsFunc(x.copies, func(c copyOf) bool { return c.p.durable(c.entry) })
 }
 
 // syncForeign makes another process's pack durable as far as it was seen.
@@ -329,7 +327,7 @@ func (w *writer) flush() error {
 	}
 	w.s.packs.mu.Lock()
 	defer w.s.packs.mu.Unlock()
-	w.p.flushed = w.p.group
+	w.p.flushed, w.p.synced = w.p.group, w.end
 	return nil
 }
 
@@ -456,7 +454,7 @@ func (w *writer) own(name string, f *os.File) error {
 	if err := p.refresh(); err != nil {
 		return err
 	}
-	p.own, p.flushed = true, p.group
+	p.own, p.flushed, p.synced = true, p.group, end
 	w.p, w.f, w.end, w.kept, w.dirty = p, f, end, end, false
 	return nil
 }

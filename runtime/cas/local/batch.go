@@ -216,8 +216,8 @@ func (b *batch) Commit(ctx context.Context) error {
 	if err := b.pack(); err != nil {
 		return errors.Join(err, b.drop())
 	}
-	dirs := b.found
-	for _, h := range slices.SortedFunc(maps.Keys(b.staged), cid.Hash.Compare) {
+	dirs, list := b.found, slices.SortedFunc(maps.Keys(b.staged), cid.Hash.Compare)
+	for _, h := range list {
 		tmp := b.staged[h]
 		delete(b.staged, h)
 		if err := b.s.place(tmp, h); err != nil {
@@ -225,7 +225,11 @@ func (b *batch) Commit(ctx context.Context) error {
 		}
 		dirs[h[0]] = true
 	}
-	return b.syncDirs(slices.Sorted(maps.Keys(dirs)))
+	err := b.syncDirs(slices.Sorted(maps.Keys(dirs)))
+	if err == nil {
+		b.s.settled.note(b.s.now(), list...)
+	}
+	return err
 }
 
 func (b *batch) syncDirs(dirs []byte) error {

@@ -61,13 +61,17 @@ type collector struct {
 // Collect removes the objects that Mark does not keep and that nobody stored,
 // found or renewed since an hour before it began. It may run beside writers and
 // readers of any process: it looks again, while writers wait, before it removes,
-// and readers keep the files that they have open.
+// and readers keep the files that they have open. A store that a registry serves
+// from is ErrServed.
 func (s *Store) Collect(ctx context.Context, o CollectOptions) (done Collected, err error) {
 	unlock, err := s.alone(ctx)
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if err := s.notServed(); err != nil {
+		return done, err
+	}
 	c := &collector{s: s, o: o, live: map[cid.Hash]bool{}}
 	c.cutoff = s.now().Add(-Grace - renewAfter*time.Second)
 	if err := o.Mark(ctx, func(h cid.Hash) { c.live[h] = true }); err != nil {

@@ -8,6 +8,7 @@
 //	DIR/packs/P.index    what is in a pack; see index.go
 //	DIR/tags/NAME        "sha256:...\n": what gc must keep, by name
 //	DIR/pins/H           empty: what gc must keep
+//	DIR/served           empty: a registry serves from it, nothing is collected
 //	DIR/format1          empty: format 1 left small objects that are files
 //	DIR/quota            at most this many bytes, in decimal
 //	DIR/lock, DIR/turn   see storelock.go
@@ -81,6 +82,7 @@ type Store struct {
 	packs     *packs
 	writer    *writer
 	quota     quota
+	settled   settled
 
 	// probe is called at each step of a write, so that tests can fail or kill
 	// the process there. It is nil otherwise.

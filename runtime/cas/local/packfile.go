@@ -32,6 +32,7 @@ type packFile struct {
 	scanned int64     // offset up to which frames are known
 	group   uint32    // highest group seen
 	flushed uint32    // groups up to this one are known to be durable
+	synced  int64     // objects before this offset are known to be durable
 	own     bool      // this process appends to it
 
 	refs atomic.Int64 // readers, and one for the list
@@ -80,7 +81,7 @@ func openPack(dir, name string) (*packFile, error) {
 func (p *packFile) reset() {
 	p.closeIndex()
 	clear(p.tail[:])
-	p.frames, p.scanned, p.group, p.flushed = 0, int64(len(packHead)), 0, 0
+	p.frames, p.scanned, p.group, p.flushed, p.synced = 0, int64(len(packHead)), 0, 0, 0
 }
 
 // load takes the index, if there is a sound one.
@@ -165,7 +166,7 @@ func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 // add takes in one frame.
 func (p *packFile) add(off int64, x frame) {
 	if x.group > p.group {
-		p.group, p.flushed = x.group, x.group-1 // a group begins when the one before is durable
+		p.group, p.flushed, p.synced = x.group, x.group-1, off // a group begins when the objects before it are durable
 	}
 	p.frames++
 	switch x.kind {
@@ -216,7 +217,7 @@ func (p *packFile) each(first int, see func(entry)) error {
 // rebuild reads the whole pack because its index is damaged.
 func (p *packFile) rebuild() error {
 	p.closeIndex()
-	own, group, flushed := p.own, p.group, p.flushed
+	own, group, flushed, synced := p.own, p.group, p.flushed, p.synced
 	p.reset()
 	info, err := p.f.Stat()
 	if err != nil {
@@ -224,7 +225,7 @@ func (p *packFile) rebuild() error {
 	}
 	_, err = p.read(info.Size())
 	if own {
-		p.group, p.flushed = group, flushed
+		p.group, p.flushed, p.synced = group, flushed, synced
 	}
 	return err
 }
@@ -258,10 +259,10 @@ func (p *packFile) frameAt(e entry) bool {
 
 // durable reports whether the entry is known to be on the disk.
 func (p *packFile) durable(e entry) bool {
-	if p.index != nil && int64(e.offset) < p.index.covered {
+	if int64(e.offset) < p.synced || p.index != nil && int64(e.offset) < p.index.covered {
 		return true
 	}
-	// The group of an entry is not kept; all are durable, or it is asked again.
+	// It is of the last group.
 	return p.flushed >= p.group
 }
 

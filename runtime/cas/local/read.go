@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -149,59 +148,6 @@ func (s *Store) tryCopies(h cid.Hash, limit int64, x found) ([]byte, error) {
 	return nil, failed
 }
 
-// Has implements cas.Store. An object that is there is renewed, so that gc
-// leaves it alone for an hour; in a store that this process may not write to,
-// nobody's gc is this process's, and the answer stands without.
-func (s *Store) Has(ctx context.Context, h cid.Hash) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	x, err := s.look(h)
-	x.release()
-	if err == nil && len(x.copies) > 0 && x.time >= s.now().Unix()-renewAfter {
-		return true, nil
-	}
-	if err == nil && len(x.copies) == 0 {
-		var there bool
-		if there, err = s.renewFile(h); mayNotWrite(err) {
-			return true, nil
-		}
-		if there {
-			return true, nil
-		}
-	}
-	if err == nil {
-		if err = s.packs.refresh(); err == nil {
-			x, err = s.packs.look(h)
-			x.release()
-		}
-	}
-	if err != nil || len(x.copies) == 0 {
-		return false, s.object("look for", h, err)
-	}
-	return s.renewPacked(ctx, h)
-}
-
-// renewPacked reports whether an object is in a pack still, and renews it.
-func (s *Store) renewPacked(ctx context.Context, h cid.Hash) (bool, error) {
-	_, err := s.begin(ctx)
-	if err == nil {
-		defer s.mu.RUnlock()
-		one := []item{{h: h}}
-		if err = s.writer.do(one); err == nil {
-			return one[0].held, nil
-		}
-	}
-	if mayNotWrite(err) {
-		return true, nil
-	}
-	return false, s.object("look for", h, err)
-}
-
-func mayNotWrite(err error) bool {
-	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
-}
-
 // List implements cas.Store. Names in objects that are not an object's are
 // skipped.
 func (s *Store) List(ctx context.Context) iter.Seq2[cid.Hash, error] {
@@ -271,7 +217,7 @@ func (s *Store) openFile(ctx context.Context, h cid.Hash) (*os.File, int64, erro
 	path := s.path(h)
 	info, err := os.Lstat(path) // before opening: opening a pipe would wait
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, fault.New(cas.ErrNotFound, "is not in the store %s", s.dir).About(h.String())
+		return nil, 0, fault.New(cas.ErrNotFound, "is not in the store").About(h.String())
 	}
 	if err != nil {
 		return nil, 0, s.object("read", h, err)

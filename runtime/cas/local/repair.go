@@ -59,10 +59,14 @@ func (v *verification) repair(ctx context.Context) (err error) {
 	return nil
 }
 
-// failedFetch keeps the reason why there is no good copy; what is not the
-// source's fault ends the repair.
+// maxRepaired bounds the size in bytes that a source may give an object: it is not
+// known here, and the disk would be filled before the hash tells a lie.
+const maxRepaired = 5 << 30
+
+// failedFetch keeps the reason why there is no good copy. No source ends the repair,
+// not by a size for which there is no space either: the next object may have another.
 func (d *Damage) failedFetch(ctx context.Context, err error) error {
-	if ctx.Err() != nil || errors.Is(err, cas.ErrFull) {
+	if ctx.Err() != nil {
 		return err
 	}
 	d.fetch = err
@@ -77,6 +81,9 @@ func (v *verification) repairFile(ctx context.Context, d *Damage) error {
 		return d.failedFetch(ctx, err)
 	}
 	defer r.Close()
+	if size > maxRepaired {
+		return d.failedFetch(ctx, fault.New(cas.ErrTooLarge, "it is said to have %d bytes, at most %d", size, int64(maxRepaired)).About(d.CID.String()))
+	}
 	f, err := v.s.stage(v.s.session, content{size, nil, func(w io.Writer) error { return receiveAny(ctx, w, r, d.CID, size) }})
 	if err != nil {
 		return d.failedFetch(ctx, v.s.object("repair", d.CID, err))
@@ -108,7 +115,7 @@ func receiveAny(ctx context.Context, w io.Writer, r io.Reader, want cid.Hash, si
 		return cas.Receive(ctx, w, r, want, size)
 	}
 	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(w, sum), r); err != nil {
+	if _, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(r, maxRepaired)); err != nil {
 		return &cas.SourceError{Err: err}
 	}
 	if got := cid.Hash(sum.Sum(nil)); got != want {

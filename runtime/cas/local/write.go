@@ -261,5 +261,6 @@ func (s *Store) syncDirOf(h cid.Hash) error {
 	if err := atomicfile.SyncDir(filepath.Dir(s.path(h))); err != nil {
 		return err
 	}
+	s.settled.note(s.now(), h)
 	return s.at(stepDone)
 }

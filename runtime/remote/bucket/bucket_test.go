@@ -102,6 +102,7 @@ func TestFailed(t *testing.T) {
 		{http.StatusConflict, cas.ErrUnavailable, true},
 		{http.StatusTooManyRequests, cas.ErrUnavailable, true},
 		{http.StatusInternalServerError, cas.ErrUnavailable, true},
+		{http.StatusNotImplemented, cas.ErrUnavailable, false},
 		{http.StatusServiceUnavailable, cas.ErrUnavailable, true},
 		{http.StatusInsufficientStorage, cas.ErrFull, false},
 	} {

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/mythos-run/mythos/runtime/cas"
@@ -30,9 +31,10 @@ import (
 )
 
 const (
-	maxAnswer = 8 << 20 // bytes of JSON
-	maxHas    = 10_000  // objects in one question
-	maxPages  = 10_000
+	maxAnswer  = 8 << 20  // bytes of JSON
+	maxRefusal = 64 << 10 // bytes of an answer that is an error
+	maxHas     = 10_000   // objects in one question
+	maxPages   = 10_000
 
 	expectFrom = 16 << 10 // bytes from which a body waits until it is asked for
 )
@@ -43,6 +45,9 @@ type Config struct {
 	Token     string       // "": none
 	Client    *http.Client // nil: remote.Client
 	UserAgent string
+	// Patience is how long an answer other than an object may take, beside a second for
+	// each 32 KiB that goes there; 0: two minutes.
+	Patience time.Duration
 }
 
 // Remote is a remote.Remote and a remote.Index in a registry.
@@ -125,7 +130,7 @@ func (r *Remote) try(ctx context.Context, q request) (*http.Response, error) {
 		return nil, errors.Join(errRange, resp.Body.Close())
 	}
 	defer resp.Body.Close()
-	return nil, refused(q.subject, resp)
+	return nil, r.refused(ctx, q.subject, resp)
 }
 
 // unwrapURL leaves out what the message says anyway, and keeps errors of the body.
@@ -139,8 +144,16 @@ func unwrapURL(err error) error {
 
 // refused reads an answer that is an error. The registry's own code stands if it
 // is one that a registry may give; all else goes by the status.
-func refused(subject string, resp *http.Response) error {
-	raw, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what came serves
+func (r *Remote) refused(ctx context.Context, subject string, resp *http.Response) error {
+	var raw []byte
+	err := bucket.Timely(ctx, r.config.Patience, 0, func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, func() { _ = resp.Body.Close() })() // which ends the reading
+		raw, _ = io.ReadAll(io.LimitReader(resp.Body, maxRefusal))       // what came serves
+		return context.Cause(ctx)
+	})
+	if err != nil {
+		return err
+	}
 	var p struct {
 		Code, Message, Subject string
 	}
@@ -184,7 +197,8 @@ func clean(text string) string {
 	return text[:min(len(text), 500)]
 }
 
-// ask performs a request with a JSON body and decodes the JSON answer.
+// ask performs a request with a JSON body and decodes the JSON answer. Each try has its
+// time.
 func (r *Remote) ask(ctx context.Context, method, path, subject string, body, into any) error {
 	q := request{method: method, path: path, subject: subject}
 	if body != nil {
@@ -195,17 +209,23 @@ func (r *Remote) ask(ctx context.Context, method, path, subject string, body, in
 		q.size, q.header = int64(len(raw)), map[string]string{"Content-Type": "application/json"}
 		q.body = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
 	}
-	resp, err := r.do(ctx, q)
+	return bucket.Retry(ctx, func() error {
+		return bucket.Timely(ctx, r.config.Patience, q.size, func(ctx context.Context) error { return r.answer(ctx, q, into) })
+	})
+}
+
+func (r *Remote) answer(ctx context.Context, q request, into any) error {
+	resp, err := r.try(ctx, q)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return fault.New(cas.ErrUnavailable, "%w", err).About(subject)
+		return fault.New(cas.ErrUnavailable, "%w", err).About(q.subject)
 	}
 	if len(raw) > maxAnswer || json.Unmarshal(raw, into) != nil {
-		return fault.New(remote.ErrLies, "the answer is not what a registry says").About(subject)
+		return fault.New(remote.ErrLies, "the answer is not what a registry says").About(q.subject)
 	}
 	return nil
 }

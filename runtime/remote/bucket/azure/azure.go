@@ -6,9 +6,10 @@ package azure
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -100,7 +101,7 @@ func (b *Bucket) Put(ctx context.Context, key string, v bucket.Value) error {
 		}
 		defer in.Close()
 		if v.Size > blockSize {
-			return failed(key, b.putBlocks(ctx, key, in))
+			return failed(key, b.putBlocks(ctx, key, in, v.Size))
 		}
 		whole := make([]byte, v.Size)
 		if _, err := io.ReadFull(in, whole); err != nil {
@@ -114,30 +115,28 @@ func (b *Bucket) Put(ctx context.Context, key string, v bucket.Value) error {
 	})
 }
 
-// putBlocks holds one block. The condition counts when the blocks become the
-// value; those that never do the server removes after a week.
-func (b *Bucket) putBlocks(ctx context.Context, key string, in io.Reader) error {
+// putBlocks sends size bytes and holds one block of them. The condition counts when
+// the blocks become the value; those that never do the server removes after a week.
+// The blocks of all writers of a key lie side by side, so the ids of each begin with
+// a random text.
+func (b *Bucket) putBlocks(ctx context.Context, key string, in io.Reader, size int64) error {
 	client := b.blob(key)
 	var ids []string
+	upload := rand.Text()
 	buf := make([]byte, blockSize)
-	for {
-		n, err := io.ReadFull(in, buf)
-		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !last {
+	for left := size; left > 0; {
+		n, err := io.ReadFull(in, buf[:min(left, blockSize)])
+		if err != nil {
 			return err
 		}
-		if n > 0 {
-			id := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, uint32(len(ids))))
-			if _, err := client.StageBlock(ctx, id, streaming.NopCloser(bytes.NewReader(buf[:n])), nil); err != nil {
-				return err
-			}
-			ids = append(ids, id)
-		}
-		if last {
-			_, err := client.CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{AccessConditions: ifAbsent()})
+		id := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s%08d", upload, len(ids)))
+		if _, err := client.StageBlock(ctx, id, streaming.NopCloser(bytes.NewReader(buf[:n])), nil); err != nil {
 			return err
 		}
+		ids, left = append(ids, id), left-int64(n)
 	}
+	_, err := client.CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{AccessConditions: ifAbsent()})
+	return err
 }
 
 // Get implements bucket.Bucket.

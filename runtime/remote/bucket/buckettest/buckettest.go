@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 
 	"github.com/mythos-run/mythos/runtime/cas"
 	"github.com/mythos-run/mythos/runtime/libs/cid"
@@ -31,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) bucket.Bucket) {
 		{"PutIfAbsent", putIfAbsent},
 		{"Race", race},
 		{"WrongBytes", wrongBytes},
+		{"CutOff", cutOff},
 		{"List", list},
 		{"Keys", keys},
 		{"Cancelled", cancelled},
@@ -183,6 +185,32 @@ func wrongBytes(t *testing.T, b bucket.Bucket) {
 	}
 	for info, err := range b.List(t.Context(), "w/") {
 		t.Errorf("something was kept: %v, %v", info, err)
+	}
+}
+
+// cutOff has sources that end early in every way that a body can, also of a size that
+// is sent in several parts: no value comes of them.
+func cutOff(t *testing.T, b bucket.Bucket) {
+	const size = 33 << 20
+	whole := Random(1, size)
+	for _, at := range []int{0, 17 << 20, size - 1} {
+		for _, cause := range []error{io.EOF, io.ErrUnexpectedEOF} {
+			v := Value(whole)
+			opened := false
+			v.Open = func() (io.ReadCloser, error) {
+				if opened {
+					return nil, cause // what was read cannot be read again
+				}
+				opened = true
+				return io.NopCloser(io.MultiReader(bytes.NewReader(whole[:at]), iotest.ErrReader(cause))), nil
+			}
+			if err := b.Put(t.Context(), "k", v); err == nil {
+				t.Errorf("%v after %d bytes: stored", cause, at)
+			}
+			if n, err := b.Head(t.Context(), "k"); !errors.Is(err, cas.ErrNotFound) {
+				t.Fatalf("%v after %d bytes: %d bytes are stored, %v", cause, at, n, err)
+			}
+		}
 	}
 }
 

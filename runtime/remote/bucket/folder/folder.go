@@ -29,12 +29,16 @@ const (
 )
 
 // Bucket is a bucket.Bucket over a folder.
-type Bucket struct{ dir string }
+type Bucket struct {
+	dir     string
+	syncDir func(dir string) error
+	settled settled
+}
 
 var _ bucket.Bucket = (*Bucket)(nil)
 
 // Open returns the bucket in a folder, which the first Put makes.
-func Open(dir string) *Bucket { return &Bucket{dir} }
+func Open(dir string) *Bucket { return &Bucket{dir: dir, syncDir: atomicfile.SyncDir} }
 
 // Close does nothing.
 func (b *Bucket) Close() error { return nil }
@@ -45,8 +49,8 @@ func (b *Bucket) Put(ctx context.Context, key string, v bucket.Value) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(path); err == nil {
-		return exists(key)
+	if info, err := os.Lstat(path); err == nil {
+		return b.exists(key, path, info)
 	}
 	if err := atomicfile.MkdirAll(filepath.Dir(path), dirMode); err != nil {
 		return failed(key, err)
@@ -65,8 +69,8 @@ func (b *Bucket) Put(ctx context.Context, key string, v bucket.Value) error {
 		return failed(key, err)
 	}
 	if err := f.CommitNew(); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return exists(key)
+		if info, missing := os.Lstat(path); errors.Is(err, fs.ErrExist) && missing == nil {
+			return b.exists(key, path, info)
 		}
 		return failed(key, err)
 	}
@@ -119,20 +123,29 @@ type section struct {
 	io.Closer
 }
 
-// Head implements bucket.Bucket.
+// Head implements bucket.Bucket. A value that is there is durable.
 func (b *Bucket) Head(_ context.Context, key string) (int64, error) {
 	path, err := b.path(key)
 	if err != nil {
 		return 0, err
 	}
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fs.ErrNotExist
+	info, err := stat(path)
+	if err == nil {
+		err = b.settle(path, info)
 	}
 	if err != nil {
 		return 0, failed(key, err)
 	}
 	return info.Size(), nil
+}
+
+// stat is os.Stat of a regular file.
+func stat(path string) (fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
+	return info, err
 }
 
 // List implements bucket.Bucket. It holds the keys of one folder at a time.
@@ -171,7 +184,7 @@ func (b *Bucket) walk(ctx context.Context, below, prefix string, yield func(buck
 			if !b.walk(ctx, below+name, prefix, yield) {
 				return false
 			}
-		} else if !b.visit(ctx, below+name, yield) {
+		} else if !b.visit(below+name, yield) {
 			return false
 		}
 	}
@@ -180,15 +193,20 @@ func (b *Bucket) walk(ctx context.Context, below, prefix string, yield func(buck
 
 // visit yields one file; those that no key names, such as one being written, are
 // left out.
-func (b *Bucket) visit(ctx context.Context, key string, yield func(bucket.Info, error) bool) bool {
-	if bucket.CheckKey(key) != nil {
+func (b *Bucket) visit(key string, yield func(bucket.Info, error) bool) bool {
+	path, err := b.path(key)
+	if err != nil {
 		return true
 	}
-	size, err := b.Head(ctx, key)
-	if errors.Is(err, cas.ErrNotFound) {
+	info, err := stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return true
+	case err != nil:
+		yield(bucket.Info{}, failed(key, err))
+		return false
 	}
-	return yield(bucket.Info{Key: key, Size: size}, err) && err == nil
+	return yield(bucket.Info{Key: key, Size: info.Size()}, nil)
 }
 
 // Delete implements bucket.Bucket.
@@ -214,7 +232,11 @@ func (b *Bucket) path(key string) (string, error) {
 	return filepath.Join(b.dir, filepath.FromSlash(key)), bucket.CheckKey(key)
 }
 
-func exists(key string) error {
+// exists is the answer to a Put of what is there, once that is durable.
+func (b *Bucket) exists(key, path string, info fs.FileInfo) error {
+	if err := b.settle(path, info); err != nil {
+		return failed(key, err)
+	}
 	return fault.New(bucket.ErrExists, "it holds a value").About(key)
 }
 

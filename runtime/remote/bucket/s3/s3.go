@@ -48,9 +48,16 @@ var _ bucket.Bucket = (*Bucket)(nil)
 
 // Open checks the configuration. It makes no request.
 func Open(c Config) (*Bucket, error) {
+	if c.Transport == nil {
+		standard, err := minio.DefaultTransport(!c.Insecure)
+		if err != nil {
+			return nil, fault.New(cas.ErrUnavailable, "%w", err).About(c.Endpoint)
+		}
+		c.Transport = standard
+	}
 	core, err := minio.NewCore(c.Endpoint, &minio.Options{
 		Creds:  credentials.NewStaticV4(c.AccessKey, c.SecretKey, c.SessionToken),
-		Secure: !c.Insecure, Region: c.Region, Transport: c.Transport,
+		Secure: !c.Insecure, Region: c.Region, Transport: bucket.RetryAfter(c.Transport),
 		MaxRetries: 1, // bucket.Retry does it, with fresh bytes for each try
 	})
 	if err != nil {
@@ -85,18 +92,18 @@ func (b *Bucket) put(ctx context.Context, key string, v bucket.Value) error {
 	if v.Size <= partSize {
 		_, err = b.core.PutObject(ctx, b.name, b.prefix+key, in, v.Size, "", v.Sum.Hex(), opts)
 	} else {
-		err = b.putParts(ctx, key, in, opts)
+		err = b.putParts(ctx, key, in, v.Size, opts)
 	}
 	return failed(key, err)
 }
 
-// putParts holds one part. The condition counts when the parts are put together.
-func (b *Bucket) putParts(ctx context.Context, key string, in io.Reader, opts minio.PutObjectOptions) error {
+// putParts sends size bytes and holds one part of them. The condition counts when the parts are put together.
+func (b *Bucket) putParts(ctx context.Context, key string, in io.Reader, size int64, opts minio.PutObjectOptions) error {
 	id, err := b.core.NewMultipartUpload(ctx, b.name, b.prefix+key, minio.PutObjectOptions{ContentType: opts.ContentType})
 	if err != nil {
 		return err
 	}
-	err = b.sendParts(ctx, key, id, in, opts)
+	err = b.sendParts(ctx, key, id, in, size, opts)
 	if err != nil {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
@@ -105,27 +112,22 @@ func (b *Bucket) putParts(ctx context.Context, key string, in io.Reader, opts mi
 	return err
 }
 
-func (b *Bucket) sendParts(ctx context.Context, key, id string, in io.Reader, opts minio.PutObjectOptions) error {
+func (b *Bucket) sendParts(ctx context.Context, key, id string, in io.Reader, size int64, opts minio.PutObjectOptions) error {
 	var parts []minio.CompletePart
 	buf := make([]byte, partSize)
-	for {
-		n, err := io.ReadFull(in, buf)
-		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !last {
+	for left := size; left > 0; {
+		n, err := io.ReadFull(in, buf[:min(left, partSize)])
+		if err != nil {
 			return err
 		}
-		if n > 0 {
-			part, err := b.core.PutObjectPart(ctx, b.name, b.prefix+key, id, len(parts)+1, bytes.NewReader(buf[:n]), int64(n), minio.PutObjectPartOptions{})
-			if err != nil {
-				return err
-			}
-			parts = append(parts, minio.CompletePart{PartNumber: part.PartNumber, ETag: part.ETag})
-		}
-		if last {
-			_, err := b.core.CompleteMultipartUpload(ctx, b.name, b.prefix+key, id, parts, opts)
+		part, err := b.core.PutObjectPart(ctx, b.name, b.prefix+key, id, len(parts)+1, bytes.NewReader(buf[:n]), int64(n), minio.PutObjectPartOptions{})
+		if err != nil {
 			return err
 		}
+		parts, left = append(parts, minio.CompletePart{PartNumber: part.PartNumber, ETag: part.ETag}), left-int64(n)
 	}
+	_, err := b.core.CompleteMultipartUpload(ctx, b.name, b.prefix+key, id, parts, opts)
+	return err
 }
 
 // Get implements bucket.Bucket.
