@@ -290,17 +290,7 @@ func TestLostEntries(t *testing.T) {
 func TestStandbyAway(t *testing.T) {
 	url, _ := own(t)
 	s := open(t, postgres.Options{URL: url, Patience: time.Minute})
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	exec := func(sql string) {
-		t.Helper()
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
+	conn, exec := console(t, url)
 	exec("SET synchronous_commit = local; SET search_path = mythos")
 	exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
 	exec("SELECT pg_reload_conf()")

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -17,17 +16,7 @@ func TestPagePlans(t *testing.T) {
 	open(t, o)
 	admin(t, o, `INSERT INTO entry (seq, time, n, mark, kind, key, run, body)
 		SELECT i, 0, i % 5, 0, 1, sha256((i / 5)::text::bytea), sha256((i / 5)::text::bytea), '' FROM generate_series(1, 50000) i; ANALYZE entry`)
-	conn, err := pgx.Connect(t.Context(), server(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	exec := func(sql string) {
-		t.Helper()
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
+	conn, exec := console(t, server(t))
 	exec("SET search_path = " + o.Schema + "; SET plan_cache_mode = force_generic_plan")
 	for index, query := range postgres.Pages {
 		exec("PREPARE page_" + index + "(bigint, bigint, bytea) AS " + query)

@@ -61,6 +61,22 @@ func admin(tb testing.TB, o postgres.Options, sql string) {
 	}
 }
 
+// console connects beside a store. What exec runs must succeed.
+func console(t *testing.T, url string) (conn *pgx.Conn, exec func(sql string)) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn, func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func open(tb testing.TB, o postgres.Options) *postgres.Store {
 	tb.Helper()
 	s, err := postgres.Open(context.Background(), o)
