@@ -163,13 +163,7 @@ func TestBackendFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := failing{err: err}
 			s := registry.New(registry.Options{Objects: f, Index: f, Clock: time.Now, Access: &registry.Access{Open: true}})
-			l, err := registry.Listen(t.Context(), "127.0.0.1:0", true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, stop := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
-			go func() { ended <- s.Serve(ctx, registry.ServeOptions{Listener: l}) }()
+			address, stop, ended := listen(t, s)
 			for _, x := range [][3]string{
 				{"GET", "/objects/" + id, ""},
 				{"HEAD", "/objects/" + id, ""},
@@ -184,7 +178,7 @@ func TestBackendFails(t *testing.T) {
 				{"GET", "/attestations/" + id, ""},
 				{"GET", "/readyz", ""},
 			} {
-				status, body := ask(t, x[0], "http://"+l.Addr().String()+x[1], x[2])
+				status, body := ask(t, x[0], "http://"+address+x[1], x[2])
 				if status != 503 || strings.Contains(body, "secret-host") {
 					t.Errorf("%s %s: %d %s", x[0], x[1], status, body)
 				}
@@ -228,13 +222,7 @@ func TestSlowClients(t *testing.T) {
 		Objects: r, Index: x, Clock: time.Now, Access: &registry.Access{Open: true},
 		MaxRequests: 1, Patience: 300 * time.Millisecond,
 	})
-	l, err := registry.Listen(t.Context(), "127.0.0.1:0", true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, registry.ServeOptions{Listener: l}) }()
+	address, stop, ended := listen(t, s)
 	id := cid.Sum([]byte("x"))
 	for _, head := range []string{
 		"PUT /objects/" + id.String() + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf",
@@ -242,7 +230,7 @@ func TestSlowClients(t *testing.T) {
 		"PUT /objects/" + id.String() + " HTTP/1.1\r\nHost: refused\r\nContent-Length: 100000\r\n\r\nhalf",
 		"POST /has HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
 	} {
-		conn, err := net.Dial("tcp", l.Addr().String())
+		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +245,7 @@ func TestSlowClients(t *testing.T) {
 			t.Error(err)
 		}
 		// The one place is free.
-		if status, body := ask(t, "GET", fmt.Sprintf("http://%s/objects/%s", l.Addr(), id), ""); status != 404 {
+		if status, body := ask(t, "GET", fmt.Sprintf("http://%s/objects/%s", address, id), ""); status != 404 {
 			t.Errorf("%d %s", status, body)
 		}
 	}

@@ -21,6 +21,19 @@ import (
 	"github.com/mythos-run/mythos/runtime/remote/bucket/folder"
 )
 
+// listen serves at an address until stop is called; ended has what Serve returned.
+func listen(t *testing.T, s *registry.Service) (address string, stop func(), ended chan error) {
+	t.Helper()
+	l, err := registry.Listen(t.Context(), "127.0.0.1:0", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended = make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, registry.ServeOptions{Listener: l}) }()
+	return l.Addr().String(), stop, ended
+}
+
 // TestDrain ends a service while a request runs: it is finished, and /readyz says
 // that no other should come.
 func TestDrain(t *testing.T) {
@@ -33,14 +46,8 @@ func TestDrain(t *testing.T) {
 	s := registry.New(registry.Options{
 		Objects: asked, Index: x, Clock: time.Now, Access: &registry.Access{Open: true},
 	})
-	l, err := registry.Listen(t.Context(), "127.0.0.1:0", true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, registry.ServeOptions{Listener: l}) }()
-	base := "http://" + l.Addr().String()
+	address, stop, ended := listen(t, s)
+	base := "http://" + address
 
 	body, writer := io.Pipe()
 	r, err := http.NewRequestWithContext(t.Context(), "PUT", base+"/objects/"+cid.Sum([]byte("slow one")).String(), body)
@@ -130,19 +137,13 @@ func TestDrip(t *testing.T) {
 	s := registry.New(registry.Options{
 		Objects: objects, Index: x, Clock: time.Now, Access: open(), MaxRequests: 1, Patience: patience,
 	})
-	l, err := registry.Listen(t.Context(), "127.0.0.1:0", true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, registry.ServeOptions{Listener: l}) }()
+	address, stop, ended := listen(t, s)
 
 	steady := buckettest.Random(1, 320_000)
 	path := "/objects/" + cid.Sum(steady).String()
 	send := func(head string, parts ...string) (answer string, took time.Duration) {
 		began := time.Now()
-		conn, err := net.Dial("tcp", l.Addr().String())
+		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +179,7 @@ func TestDrip(t *testing.T) {
 		if _, took := send(head, drops...); took > 10*patience {
 			t.Errorf("%s: given up after %v", line, took)
 		}
-		if status, body := ask(t, "HEAD", "http://"+l.Addr().String()+path, ""); status != http.StatusOK {
+		if status, body := ask(t, "HEAD", "http://"+address+path, ""); status != http.StatusOK {
 			t.Errorf("%s: afterwards %d %s", line, status, body)
 		}
 	}

@@ -64,7 +64,7 @@ func (r *run) flush(ctx context.Context) error {
 	if h.take() {
 		h.write(context.WithoutCancel(ctx), r.Ledger)
 	}
-	return r.flushed(ctx, h, h.verdict, h.err)
+	return r.flushed(ctx, h)
 }
 
 // follow writes what comes next: together with the commit that is held, or alone if
@@ -83,7 +83,7 @@ func (r *run) follow(ctx context.Context, alone func() error, together func(cont
 	} else {
 		h.stop()
 	}
-	if lost := r.flushed(ctx, h, h.verdict, h.err); lost != nil {
+	if lost := r.flushed(ctx, h); lost != nil {
 		return lost
 	}
 	return err
@@ -91,9 +91,9 @@ func (r *run) follow(ctx context.Context, alone func() error, together func(cont
 
 // flushed says what became of the commit that was held. Unless it stands the program
 // has gone on with a response that is not the effect's outcome, and the run ends.
-func (r *run) flushed(ctx context.Context, h *held, verdict ledger.Verdict, err error) error {
+func (r *run) flushed(ctx context.Context, h *held) error {
 	r.held = nil
-	err = r.committed(ctx, h.call, verdict, err)
+	err := r.committed(ctx, h.call, h.verdict, h.err)
 	switch {
 	case err == nil:
 		return nil

@@ -135,21 +135,12 @@ func itemID(key cid.Hash) int64 { return int64(binary.BigEndian.Uint64(key[:8]))
 func (s *Store) find(ctx context.Context, id cid.Hash, receipt bool, is func([]byte) bool) (data []byte, err error) {
 	some, found := false, false
 	err = s.pool.read(ctx, func(conn *pgx.Conn) error {
-		some, found = false, false
 		for _, query := range []string{selectItem, selectItems} {
 			rows, err := conn.Query(ctx, query, itemID(itemKey(id, receipt)))
 			if err != nil {
 				return err
 			}
-			defer rows.Close()
-			for !found && rows.Next() {
-				if err := rows.Scan(&data); err != nil {
-					return err
-				}
-				some, found = true, is(data)
-			}
-			rows.Close()
-			if err := rows.Err(); err != nil || found || !some {
+			if data, some, found, err = firstThat(rows, is); err != nil || found || !some {
 				return err
 			}
 		}
@@ -164,6 +155,19 @@ func (s *Store) find(ctx context.Context, id cid.Hash, receipt bool, is func([]b
 		return nil, fault.New(ledger.ErrCorrupt, "the ledger's object %s has other bytes", id)
 	}
 	return data, nil
+}
+
+// firstThat closes rows. data is the last item that was read, if there was some.
+func firstThat(rows pgx.Rows, is func([]byte) bool) (data []byte, some, found bool, err error) {
+	defer rows.Close()
+	for !found && rows.Next() {
+		if err := rows.Scan(&data); err != nil {
+			return nil, false, false, err
+		}
+		some, found = true, is(data)
+	}
+	rows.Close()
+	return data, some, found, rows.Err()
 }
 
 // Object implements ledger.Store. The bytes are verified before they are
